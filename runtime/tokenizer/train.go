@@ -21,27 +21,26 @@ func Train(texts iter.Seq[string], vocabSize int, specials []string) (*Tokenizer
 		model:   newBPE(),
 		decoder: tokenDecoder{byteLevel: true},
 	}
-	var added []addedToken
-	for id, s := range specials {
-		if s == "" || len(s) > maxTokenBytes || slices.Contains(specials[:id], s) {
-			return nil, fmt.Errorf("train tokenizer: special token %d (%.40q) is empty, too long or listed twice", id, s)
-		}
-		added = append(added, addedToken{ID: id, Content: s, Special: true})
-		t.tokens = append(t.tokens, s)
-	}
-	t.added = newAddedTokens(added, nil)
 	t.model.byteLevel = true
 	t.model.vocab = map[string]int32{}
 	t.model.merges = map[uint64]merge{}
+	var added []addedToken
+	for id, s := range specials {
+		// What the bytes could spell otherwise, such as "a" or "Ġthe", would be two tokens at once.
+		if len(s) < 2 || len(s) > maxTokenBytes || unspell(s) != s || slices.Contains(specials[:id], s) {
+			return nil, fmt.Errorf("train tokenizer: special token %d (%.40q) is too short, too long, ambiguous or listed twice", id, s)
+		}
+		added = append(added, addedToken{ID: id, Content: s, Special: true})
+		t.tokens = append(t.tokens, s)
+		t.model.vocab[s] = int32(id) // transformers numbers anew what the model does not know
+	}
+	t.added = newAddedTokens(added, nil)
 	for b, spelling := range byteSpelling {
 		t.model.byteIDs[b] = int32(len(t.tokens))
 		t.model.vocab[spelling] = int32(len(t.tokens))
 		t.tokens = append(t.tokens, spelling)
 	}
 	newTrainer(t, texts).run(vocabSize)
-	if err := checkAdded(added, t.model.vocab); err != nil {
-		return nil, fmt.Errorf("train tokenizer: a special token is spelled like a byte or a merge: %w", err)
-	}
 	return t, nil
 }
 

@@ -21,25 +21,25 @@ func sampleTexts(n int) []string {
 
 func TestTrain(t *testing.T) {
 	specials := []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
-	tok, err := Train(slices.Values(sampleTexts(500)), 300, specials)
+	tok, err := Train(slices.Values(sampleTexts(500)), 305, specials)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tok.VocabSize() != 300 {
-		t.Errorf("vocabulary of %d tokens, want 300", tok.VocabSize())
+	if tok.VocabSize() != 305 {
+		t.Errorf("vocabulary of %d tokens, want 305", tok.VocabSize())
 	}
 	for id, s := range specials {
 		if got, ok := tok.TokenID(s); !ok || got != id || !tok.IsSpecial(id) {
 			t.Errorf("special token %s has id %d, %v", s, got, ok)
 		}
 	}
-	text := "Cleo has 12 books\r\n and 345 épées 😀<|im_end|>\xff"
+	text := "Cleo has 12 apples\r\n and 345 épées 😀<|im_end|>\xff"
 	ids := tok.Encode(text)
 	if got, want := tok.Decode(ids, false), strings.Replace(text, "\xff", "\ufffd", 1); got != want {
 		t.Errorf("decoded %q, want %q", got, want)
 	}
-	if id, ok := tok.TokenID("Ġbooks"); !ok || !slices.Contains(ids, id) {
-		t.Errorf("the frequent word \" books\" is not one token in %d", ids)
+	if id, ok := tok.TokenID("Ġapples"); !ok || !slices.Contains(ids, id) {
+		t.Errorf("the frequent word \" apples\" is not one token in %d", ids)
 	}
 	for _, id := range ids {
 		if s, _ := tok.Token(id); len(s) > 1 && strings.ContainsAny(s, "0123456789") {
@@ -47,7 +47,7 @@ func TestTrain(t *testing.T) {
 		}
 	}
 
-	again, _ := Train(slices.Values(sampleTexts(500)), 300, specials)
+	again, _ := Train(slices.Values(sampleTexts(500)), 305, specials)
 	if !slices.Equal(tok.tokens, again.tokens) {
 		t.Error("the same texts gave another vocabulary")
 	}
@@ -71,7 +71,7 @@ func TestTrainRefuses(t *testing.T) {
 	for _, c := range []struct {
 		size     int
 		specials []string
-	}{{255, nil}, {257, []string{"<a>", "<b>"}}, {300, []string{"<a>", "<a>"}}, {300, []string{""}}, {300, []string{"a"}}} {
+	}{{255, nil}, {257, []string{"<a>", "<b>"}}, {300, []string{"<a>", "<a>"}}, {300, []string{""}}, {300, []string{"a"}}, {300, []string{"Ġthe"}}} {
 		if _, err := Train(none, c.size, c.specials); err == nil {
 			t.Errorf("Train(%d, %q) gave no error", c.size, c.specials)
 		}
