@@ -1,0 +1,277 @@
+// Package export turns a model folder in Hugging Face form into an artifact: an
+// ONNX graph with its weights, a manifest, the tokenizer, and reference values
+// to check it by. It needs neither Python nor libtorch.
+package export
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/oreo-go/oreo/export/graph"
+	"github.com/oreo-go/oreo/export/onnx"
+	"github.com/oreo-go/oreo/export/reference"
+	"github.com/oreo-go/oreo/runtime/manifest"
+	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
+)
+
+// Tool is written into every manifest.
+const Tool = "oreo-export 0.1"
+
+// Config says what to export.
+type Config struct {
+	Kind      manifest.Kind
+	Model     string          // folder with config.json and weights
+	Out       string          // folder to make; an earlier artifact there is replaced
+	Precision graph.Precision // of the weights
+}
+
+// Validate names the field that cannot be used.
+func (c Config) Validate() error {
+	switch {
+	case c.Model == "":
+		return errors.New("--model: the folder of the model to export is needed")
+	case c.Out == "":
+		return errors.New("--out: a folder for the artifact is needed")
+	case c.Kind != manifest.Policy && c.Kind != manifest.Critic:
+		return fmt.Errorf("kind %q: want %s or %s", c.Kind, manifest.Policy, manifest.Critic)
+	case !slices.Contains([]graph.Precision{graph.FP32, graph.FP16, graph.Int8, graph.Int4}, c.Precision):
+		return fmt.Errorf("--dtype %q: want fp32, fp16, int8 or int4", c.Precision)
+	}
+	return nil
+}
+
+// Run writes the artifact. Out appears whole or not at all: the work is done in
+// a hidden folder beside it, which is removed when ctx is cancelled or a step
+// fails. Equal input gives equal bytes.
+func Run(ctx context.Context, c Config) (err error) {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	out, err := filepath.Abs(c.Out)
+	if err != nil {
+		return err
+	}
+	if err := replaceable(out); err != nil {
+		return err
+	}
+	src, err := open(c)
+	if err != nil {
+		return err
+	}
+	defer src.Weights.Close()
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("export %s: %w", c.Model, errors.Join(err, os.RemoveAll(tmp)))
+		}
+	}()
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := fill(ctx, c, src, tmp); err != nil {
+		return err
+	}
+	return replace(tmp, out)
+}
+
+// open reads the model and checks that it has the head that was asked for.
+func open(c Config) (graph.Source, error) {
+	cfg, err := model.LoadConfig(c.Model)
+	if err != nil {
+		return graph.Source{}, err
+	}
+	head := model.LMHead
+	if c.Kind == manifest.Critic {
+		head = model.ValueHead
+	}
+	weights, headMissing, err := cfg.Weights(c.Model, head)
+	if err != nil {
+		return graph.Source{}, err
+	}
+	if headMissing {
+		_ = weights.Close()
+		return graph.Source{}, fmt.Errorf("%s: no tensor %s: this is not a critic; export it with `oreo-export policy`, or name the critic folder that oreo-train wrote", c.Model, model.ValueHeadName)
+	}
+	return graph.Source{Config: cfg, Head: head, Weights: weights}, nil
+}
+
+// replaceable refuses to put an artifact in the place of something else.
+func replaceable(out string) error {
+	entries, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if len(entries) == 0 || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == manifest.Name }) {
+		return nil
+	}
+	return fmt.Errorf("--out %s: the folder is not empty and holds no artifact (no %s): name another folder, or empty this one", out, manifest.Name)
+}
+
+// replace moves tmp to out, and what was there out of the way first.
+func replace(tmp, out string) error {
+	old := tmp + ".old"
+	err := os.Rename(out, old)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(tmp, out); err != nil {
+		_ = os.Rename(old, out)
+		return err
+	}
+	return os.RemoveAll(old)
+}
+
+// fill writes all files of the artifact into dir, the manifest last.
+func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
+	data, err := onnx.CreateData(dir, manifest.DataFile)
+	if err != nil {
+		return err
+	}
+	m, err := graph.Build(ctx, src, c.Precision, data)
+	if err := errors.Join(err, data.Close()); err != nil {
+		return err
+	}
+	if err := onnx.Save(filepath.Join(dir, manifest.GraphFile), m); err != nil {
+		return err
+	}
+	if err := copyCompanions(c.Model, dir); err != nil {
+		return err
+	}
+	if err := reference.Record(ctx, src.Config, src.Head, src.Weights, golden(src.Config.Vocab), filepath.Join(dir, manifest.ReferenceFile)); err != nil {
+		return err
+	}
+	return describe(ctx, c, src, m, dir)
+}
+
+// companions are copied beside the graph where the model has them.
+var companions = []string{
+	model.ConfigFile, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+	"added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json",
+}
+
+func copyCompanions(from, to string) error {
+	for _, name := range companions {
+		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	return copyFile(filepath.Join(from, manifest.ReferenceFile), filepath.Join(to, manifest.TrainerFile))
+}
+
+// copyFile copies a file if there is one.
+func copyFile(from, to string) error {
+	r, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Sync(), w.Close())
+}
+
+// golden is what the reference values are recorded for: two sequences of
+// unequal length, so that a mix-up of rows shows.
+func golden(vocab int) [][]int64 {
+	sequences := [][]int64{make([]int64, 16), make([]int64, 10)}
+	state := uint64(1)
+	for _, ids := range sequences {
+		for i := range ids {
+			state = state*6364136223846793005 + 1442695040888963407 // Knuth's linear congruential generator
+			ids[i] = int64(state >> 33 % uint64(vocab))
+		}
+	}
+	return sequences
+}
+
+func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProto, dir string) error {
+	cfg := src.Config
+	man := &manifest.Manifest{
+		Format: manifest.Format, Kind: c.Kind, Tool: Tool, DType: string(c.Precision), KVDType: manifest.Float32,
+		Opset: graph.Opset, IR: graph.IR,
+		Dims: manifest.Dims{Arch: string(cfg.Arch), Hidden: cfg.Hidden, Intermediate: cfg.Intermediate, Layers: cfg.Layers,
+			Heads: cfg.Heads, KVHeads: cfg.KVHeads, HeadDim: cfg.HeadDim, Vocab: cfg.Vocab, MaxPositions: graph.Positions(cfg)},
+		Inputs: graph.Values(m.Graph.Input), Outputs: graph.Values(m.Graph.Output),
+		Tolerance: tolerances[c.Precision],
+	}
+	if c.Precision == graph.FP16 {
+		man.KVDType = manifest.Float16
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		f, err := manifest.Hash(ctx, dir, e.Name())
+		if err != nil {
+			return err
+		}
+		man.Files = append(man.Files, f)
+	}
+	if man.Source, err = hashSource(ctx, c.Model); err != nil {
+		return err
+	}
+	return man.Save(dir)
+}
+
+// hashSource identifies the weights: the hash of the hashes of their files.
+func hashSource(ctx context.Context, dir string) (manifest.Source, error) {
+	names, err := safetensorsFiles(dir)
+	if err != nil {
+		return manifest.Source{}, err
+	}
+	var s manifest.Source
+	all := sha256.New()
+	for _, name := range names {
+		f, err := manifest.Hash(ctx, dir, name)
+		if err != nil {
+			return s, err
+		}
+		s.Files = append(s.Files, f)
+		fmt.Fprintln(all, f.SHA256)
+	}
+	s.SHA256 = hex.EncodeToString(all.Sum(nil))
+	return s, nil
+}
+
+// safetensorsFiles lists the weight files as safetensors.OpenModel finds them.
+func safetensorsFiles(dir string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, safetensors.SingleFile)); err == nil {
+		return []string{safetensors.SingleFile}, nil
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(paths))
+	for _, p := range paths {
+		if name := filepath.Base(p); name != manifest.ReferenceFile {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

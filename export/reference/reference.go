@@ -1,0 +1,183 @@
+// Package reference computes what a model must answer, by the plainest program
+// that can: float64 arithmetic on the float32 weights, every position attending
+// to all before it, no cache, no batch. It shares no code with the graph, so
+// that agreement of the two means something.
+package reference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
+)
+
+// Names of the tensors in a reference file.
+const (
+	idsName     = "input_ids" // I64 [N, T], padded on the right; [T] is read as [1, T]
+	lengthsName = "lengths"   // I64 [N]; absent where no row is padded
+	logitsName  = "logits"    // F32 [N, T, V]
+	valuesName  = "values"    // F32 [N, T]
+)
+
+// Reference holds sequences and what the model answers at each of their tokens.
+type Reference struct {
+	IDs   [][]int64     // [N][T_n]
+	Want  [][][]float32 // [N][T_n][V] logits, or [N][T_n][1] values
+	Width int           // V or 1
+}
+
+// Record computes the answers for sequences and writes them to path.
+func Record(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, sequences [][]int64, path string) error {
+	r := &Reference{IDs: sequences, Width: 1}
+	if head == model.LMHead {
+		r.Width = c.Vocab
+	}
+	for _, ids := range sequences {
+		want, err := Forward(ctx, c, head, weights, ids)
+		if err != nil {
+			return fmt.Errorf("reference values: %w", err)
+		}
+		r.Want = append(r.Want, want)
+	}
+	return r.save(path, head)
+}
+
+func (r *Reference) save(path string, head model.Head) error {
+	n, t := len(r.IDs), 0
+	lengths := make([]int64, n)
+	for i, ids := range r.IDs {
+		lengths[i] = int64(len(ids))
+		t = max(t, len(ids))
+	}
+	ids := make([]int64, n*t)
+	want := make([]float32, n*t*r.Width)
+	for i := range r.IDs {
+		copy(ids[i*t:], r.IDs[i])
+		for j, row := range r.Want[i] {
+			copy(want[(i*t+j)*r.Width:], row)
+		}
+	}
+	answer := safetensors.Float32Tensor(logitsName, []int{n, t, r.Width}, want)
+	if head == model.ValueHead {
+		answer = safetensors.Float32Tensor(valuesName, []int{n, t}, want)
+	}
+	return safetensors.Write(path, []safetensors.Tensor{
+		safetensors.Int64Tensor(idsName, []int{n, t}, ids), safetensors.Int64Tensor(lengthsName, []int{n}, lengths), answer}, nil)
+}
+
+// Load reads a reference file: one that Record wrote, or one that a trainer
+// recorded with the same names. vocab bounds the token ids.
+func Load(path string, head model.Head, vocab int) (*Reference, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := parse(f, head, vocab)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+func parse(f *safetensors.File, head model.Head, vocab int) (*Reference, error) {
+	ids, n, t, err := tokens(f, vocab)
+	if err != nil {
+		return nil, err
+	}
+	name, width := logitsName, vocab
+	if head == model.ValueHead {
+		name, width = valuesName, 1
+	}
+	tensor, err := f.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	if tensor.Len() != n*t*width {
+		return nil, fmt.Errorf("tensor %s: shape %v for %d sequences of %d tokens and %d answers at each", name, tensor.Shape, n, t, width)
+	}
+	want, err := tensor.Float32()
+	if err != nil {
+		return nil, err
+	}
+	r := &Reference{IDs: ids, Width: width}
+	for i, row := range ids {
+		answers := make([][]float32, len(row))
+		for j := range row {
+			from := (i*t + j) * width
+			answers[j] = want[from : from+width]
+		}
+		r.Want = append(r.Want, answers)
+	}
+	return r, nil
+}
+
+// tokens reads the sequences, cut to their lengths, and the padded sizes [n, t].
+func tokens(f *safetensors.File, vocab int) (rows [][]int64, n, t int, err error) {
+	tensor, err := f.Get(idsName)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	flat, err := tensor.Int64()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	switch shape := tensor.Shape; len(shape) {
+	case 1:
+		n, t = 1, shape[0]
+	case 2:
+		n, t = shape[0], shape[1]
+	}
+	if n == 0 || t == 0 {
+		return nil, 0, 0, fmt.Errorf("tensor %s: shape %v, want [sequences, tokens], both at least 1", idsName, tensor.Shape)
+	}
+	for i, id := range flat {
+		if id < 0 || id >= int64(vocab) {
+			return nil, 0, 0, fmt.Errorf("tensor %s: element %d is %d, outside the vocabulary of %d", idsName, i, id, vocab)
+		}
+	}
+	lengths, err := lengths(f, n, t)
+	for i := range lengths {
+		rows = append(rows, flat[i*t:i*t+int(lengths[i])])
+	}
+	return rows, n, t, err
+}
+
+func lengths(f *safetensors.File, n, t int) ([]int64, error) {
+	if !f.Has(lengthsName) {
+		all := make([]int64, n)
+		for i := range all {
+			all[i] = int64(t)
+		}
+		return all, nil
+	}
+	tensor, err := f.Get(lengthsName)
+	if err != nil {
+		return nil, err
+	}
+	got, err := tensor.Int64()
+	if err != nil {
+		return nil, err
+	}
+	if len(got) != n {
+		return nil, fmt.Errorf("tensor %s: %d lengths for %d sequences", lengthsName, len(got), n)
+	}
+	for i, l := range got {
+		if l < 1 || l > int64(t) {
+			return nil, fmt.Errorf("tensor %s: element %d is %d, want 1 to %d", lengthsName, i, l, t)
+		}
+	}
+	return got, nil
+}
+
+// Exists tells whether there is a reference file at path.
+func Exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
