@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oreo-go/oreo/runtime/safetensors"
 )
@@ -104,4 +105,12 @@ func (c *Config) Weights(dir string, head Head) (file *safetensors.File, headMis
 		}
 	}
 	return f, headMissing, nil
+}
+
+// IsBias tells a bias from a norm: both have one dimension.
+func (p Param) IsBias() bool { return strings.HasSuffix(p.Name, ".bias") }
+
+// WritesResidual tells whether the weight's output joins the residual stream.
+func (p Param) WritesResidual() bool {
+	return strings.HasSuffix(p.Name, "o_proj.weight") || strings.HasSuffix(p.Name, "down_proj.weight")
 }

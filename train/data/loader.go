@@ -1,0 +1,193 @@
+package data
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+)
+
+// LoaderConfig says how sequences become batches. Only Seed, GlobalBatch and
+// Bucket decide which sequences are in which update; the rest only decides how
+// an update is cut into pieces.
+type LoaderConfig struct {
+	GlobalBatch int    // sequences of one update, over all ranks
+	MicroBatch  int    // most sequences of one batch; 0: GlobalBatch
+	MicroTokens int    // most tokens of one batch, padding included; 0: no limit; one sequence may exceed it
+	Bucket      int    // sort this many updates' sequences by length together, for less padding; 0: updates are random
+	Seed        uint64 // of the shuffling
+	Rank, World int    // this process among World (0 is 1)
+}
+
+// Loader deals out the sequences, each once an epoch, in an order that depends
+// on (seed, epoch). It is not safe for concurrent use.
+type Loader struct {
+	cfg   LoaderConfig
+	seqs  []Sequence
+	epoch int
+	index int   // updates of the epoch already dealt
+	order []int // of the epoch; nil until asked for
+}
+
+// Update is the data of one optimizer step. The counts are over all ranks, so
+// that accumulated gradients equal the big batch's whatever the cut: a mean
+// over sequences is the sum over batches of their means times B/Sequences, a
+// mean over states the sum over batches of their sums divided by States.
+type Update struct {
+	Micro []*Batch // this rank's; every rank has the same number, of which the last may have B = 0
+
+	Epoch, Index int // from 0
+	Sequences    int
+	States       int
+	Tokens       int // without padding
+}
+
+// Position is where a loader stands, for checkpoints.
+type Position struct {
+	Epoch int    `json:"epoch"`
+	Index int    `json:"index"` // updates done in the epoch
+	Data  string `json:"data"`  // hash of the sequences and of what decides their order
+}
+
+// NewLoader starts at the first update of epoch 0. It keeps seqs.
+func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
+	cfg.World = max(cfg.World, 1)
+	if cfg.MicroBatch == 0 {
+		cfg.MicroBatch = cfg.GlobalBatch
+	}
+	switch {
+	case len(seqs) == 0:
+		return nil, errors.New("no sequences to load")
+	case cfg.GlobalBatch < 1:
+		return nil, fmt.Errorf("global batch of %d sequences: want at least 1", cfg.GlobalBatch)
+	case cfg.MicroBatch < 1 || cfg.MicroTokens < 0 || cfg.Bucket < 0:
+		return nil, fmt.Errorf("micro batch of %d sequences, %d tokens, bucket of %d updates: want no negative number", cfg.MicroBatch, cfg.MicroTokens, cfg.Bucket)
+	case cfg.Rank < 0 || cfg.Rank >= cfg.World:
+		return nil, fmt.Errorf("rank %d of %d processes", cfg.Rank, cfg.World)
+	}
+	return &Loader{cfg: cfg, seqs: seqs}, nil
+}
+
+// UpdatesPerEpoch counts the updates of an epoch; the last may be smaller.
+func (l *Loader) UpdatesPerEpoch() int {
+	return (len(l.seqs) + l.cfg.GlobalBatch - 1) / l.cfg.GlobalBatch
+}
+
+// Next deals the next update; after the last one of an epoch the next epoch begins.
+func (l *Loader) Next() *Update {
+	if l.order == nil {
+		l.order = l.shuffle(l.epoch)
+	}
+	start := l.index * l.cfg.GlobalBatch
+	update := l.update(l.order[start:min(start+l.cfg.GlobalBatch, len(l.order))])
+	l.index++
+	if l.index == l.UpdatesPerEpoch() {
+		l.epoch, l.index, l.order = l.epoch+1, 0, nil
+	}
+	return update
+}
+
+// Position is what Seek takes to continue from here with the same data.
+func (l *Loader) Position() Position {
+	return Position{l.epoch, l.index, l.fingerprint()}
+}
+
+// Seek continues from p. It fails if the data or what decides its order is not
+// what p was taken with; the number of ranks and the micro batch may differ.
+func (l *Loader) Seek(p Position) error {
+	if have := l.fingerprint(); p.Data != have {
+		return fmt.Errorf("the training data, seed or batch size is not that of the checkpoint (hash %s, now %s)", p.Data, have)
+	}
+	if p.Epoch < 0 || p.Index < 0 || p.Index >= l.UpdatesPerEpoch() {
+		return fmt.Errorf("data position: update %d of epoch %d; an epoch has %d updates", p.Index, p.Epoch, l.UpdatesPerEpoch())
+	}
+	l.epoch, l.index, l.order = p.Epoch, p.Index, nil
+	return nil
+}
+
+// shuffle returns the order of an epoch: all sequences, an update after the
+// other.
+func (l *Loader) shuffle(epoch int) []int {
+	rng := rand.New(rand.NewPCG(l.cfg.Seed, uint64(epoch)))
+	order := rng.Perm(len(l.seqs))
+	if l.cfg.Bucket == 0 {
+		return order
+	}
+	for window := range slices.Chunk(order, l.cfg.Bucket*l.cfg.GlobalBatch) {
+		l.longestFirst(window)
+	}
+	// Updates of one window came out by length: mix them. A smaller last one
+	// stays last, since updates are found by their index.
+	size := l.cfg.GlobalBatch
+	mixed := make([]int, 0, len(order))
+	for _, u := range rng.Perm(len(order) / size) {
+		mixed = append(mixed, order[u*size:(u+1)*size]...)
+	}
+	return append(mixed, order[len(mixed):]...)
+}
+
+// update cuts the sequences of one update, given by their indices, into micro
+// batches. Sorted by length they are dealt to the ranks a row of World at a
+// time, and every rank cuts at the same rows: so all have the same number of
+// batches, of nearly the same shape, the largest first.
+func (l *Loader) update(members []int) *Update {
+	u := &Update{Epoch: l.epoch, Index: l.index, Sequences: len(members)}
+	members = slices.Clone(members)
+	l.longestFirst(members)
+	var mine []*Sequence
+	flush := func() {
+		u.Micro = append(u.Micro, Collate(mine))
+		mine = mine[:0]
+	}
+	rows, longest := 0, 0
+	for row := range slices.Chunk(members, l.cfg.World) {
+		if rows == l.cfg.MicroBatch || rows > 0 && l.cfg.MicroTokens > 0 && (rows+1)*longest > l.cfg.MicroTokens {
+			flush()
+			rows = 0
+		}
+		if rows == 0 {
+			longest = len(l.seqs[row[0]].Tokens)
+		}
+		rows++
+		if l.cfg.Rank < len(row) {
+			mine = append(mine, &l.seqs[row[l.cfg.Rank]])
+		}
+		for _, i := range row {
+			u.States += l.seqs[i].Actions()
+			u.Tokens += len(l.seqs[i].Tokens)
+		}
+	}
+	flush()
+	return u
+}
+
+// longestFirst sorts indices by their sequences' lengths, longest first.
+func (l *Loader) longestFirst(members []int) {
+	slices.SortStableFunc(members, func(a, b int) int { return len(l.seqs[b].Tokens) - len(l.seqs[a].Tokens) })
+}
+
+// fingerprint hashes all that decides which sequences are in which update.
+func (l *Loader) fingerprint() string {
+	h := fnv.New64a()
+	var buf []byte
+	for _, n := range []uint64{l.cfg.Seed, uint64(l.cfg.GlobalBatch), uint64(l.cfg.Bucket), uint64(len(l.seqs))} {
+		buf = binary.LittleEndian.AppendUint64(buf, n)
+	}
+	h.Write(buf)
+	for i := range l.seqs {
+		s := &l.seqs[i]
+		buf = binary.LittleEndian.AppendUint64(buf[:0], uint64(len(s.Tokens)))
+		for t, id := range s.Tokens {
+			id <<= 1 // a vocabulary needs no 31 bits
+			if s.Action[t] {
+				id |= 1
+			}
+			buf = binary.LittleEndian.AppendUint32(buf, uint32(id))
+		}
+		buf = fmt.Appendf(buf, "%v %v", s.Reward, s.Steps)
+		h.Write(buf)
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}

@@ -1,0 +1,291 @@
+// Package data turns records into what the trainers compute on: token
+// sequences with their actions marked, and padded batches of them in an order
+// that depends on nothing but the seed and the epoch.
+//
+// A trajectory's actions are the tokens the model wrote; the state of an action
+// is the position before it. With idx the first and last the final token of a
+// response, the actions are at idx..last and the states at idx-1..last-1
+// (arXiv 2412.16145, section 3.1). In a conversation every assistant turn is
+// action, everything else is not.
+package data
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oreo-go/oreo/runtime/chat"
+	"github.com/oreo-go/oreo/runtime/traj"
+)
+
+// Sequence is one trajectory in tokens. It ends with an action: what follows
+// the last one teaches nothing.
+type Sequence struct {
+	ID     string
+	Tokens []int32
+	Action []bool  // per token: written by the model; never true at 0, which has no state before it
+	Steps  []int   // index of each step's first token, ascending; all actions, the first one among them
+	Reward float64 // of the whole trajectory, 0 where the record has none
+}
+
+// Overlong says what happens to a sequence longer than Encoder.MaxLen.
+type Overlong string
+
+// The ways to treat an overlong sequence. All are counted in Stats.
+const (
+	Drop     Overlong = "drop"
+	Truncate Overlong = "truncate" // keep the first MaxLen tokens
+	Fail     Overlong = "error"
+)
+
+// Encoder turns records into sequences.
+type Encoder struct {
+	Tokenizer Tokenizer
+	Chat      Renderer                    // nil: conversations are an error
+	Split     func(response string) []int // end offsets in bytes of a response's steps; nil: it is one step
+	EOS       []int                       // end tokens of the model; the first one ends complete responses
+	MaxLen    int                         // tokens, 0 for no limit
+	Overlong  Overlong                    // "" is Fail
+}
+
+// Tokenizer is what the encoder needs of runtime/tokenizer: text to ids with
+// nothing added, and the byte range of each id.
+type Tokenizer interface {
+	EncodeOffsets(text string) ([]int, [][2]int)
+}
+
+// Renderer is what the encoder needs of runtime/chat.
+type Renderer interface {
+	Render(msgs []chat.Message, addGenerationPrompt bool) (string, error)
+}
+
+// Stats counts what reading a data set did.
+type Stats struct {
+	Records      int
+	Sequences    int
+	Dropped      int // longer than MaxLen
+	Truncated    int // longer than MaxLen, cut
+	NoAction     int // nothing left to learn after the cut
+	Tokens       int // of the sequences kept
+	ActionTokens int
+	Steps        int
+	Longest      int // tokens, before dropping and cutting
+}
+
+func (s Stats) String() string {
+	text := fmt.Sprintf("%d sequences, %d tokens, %d of them actions in %d steps; longest %d",
+		s.Sequences, s.Tokens, s.ActionTokens, s.Steps, s.Longest)
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{s.Dropped, "dropped as too long"}, {s.Truncated, "cut to the longest length"}, {s.NoAction, "dropped with no action left"}} {
+		if c.n > 0 {
+			text += fmt.Sprintf("; %d of %d %s", c.n, s.Records, c.what)
+		}
+	}
+	return text
+}
+
+// Read encodes the records of the JSONL files in order. needReward asks every
+// record for one. No sequence left is an error.
+func (e *Encoder) Read(paths []string, needReward bool) ([]Sequence, Stats, error) {
+	var all []Sequence
+	var stats Stats
+	for _, path := range paths {
+		n := 0
+		for rec, err := range traj.Read(path, needReward) {
+			if err != nil {
+				return nil, stats, err
+			}
+			n++
+			seq, err := e.Encode(&rec)
+			if err != nil {
+				return nil, stats, fmt.Errorf("%s: record %d: %w", path, n, err)
+			}
+			if seq.ID == "" {
+				seq.ID = fmt.Sprintf("%s:%d", path, n)
+			}
+			keep, err := e.fit(&seq, &stats)
+			if err != nil {
+				return nil, stats, fmt.Errorf("%s: record %d: %w", path, n, err)
+			}
+			if keep {
+				all = append(all, seq)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, stats, fmt.Errorf("no sequence to train on in %s: %d records, %d too long, %d without actions",
+			strings.Join(paths, ", "), stats.Records, stats.Dropped, stats.NoAction)
+	}
+	return all, stats, nil
+}
+
+// Encode turns a record that traj.Record.Check accepts into a sequence of any
+// length.
+func (e *Encoder) Encode(rec *traj.Record) (Sequence, error) {
+	seq := Sequence{ID: rec.ID}
+	if rec.Reward != nil {
+		seq.Reward = *rec.Reward
+	}
+	var err error
+	if len(rec.Conversations) > 0 {
+		err = e.conversation(&seq, rec)
+	} else {
+		err = e.response(&seq, rec)
+	}
+	return seq, err
+}
+
+// response encodes prompt and response on their own, so that the boundary
+// between them is where it was when the model wrote the response.
+func (e *Encoder) response(seq *Sequence, rec *traj.Record) error {
+	prompt, _ := e.Tokenizer.EncodeOffsets(rec.Prompt)
+	if len(prompt) == 0 {
+		return errors.New(`field "prompt" has no tokens: the first action needs a state before it`)
+	}
+	seq.append(prompt, false)
+	ids, offsets := e.Tokenizer.EncodeOffsets(rec.Response)
+	if len(ids) == 0 {
+		return errors.New(`field "response" has no tokens`)
+	}
+	first := len(seq.Tokens)
+	seq.append(ids, true)
+	seq.Steps = []int{first}
+	if e.Split != nil {
+		// A token across a boundary belongs to the step it starts in: it was one
+		// choice of the model, and writing it ended that step.
+		for _, end := range e.Split(rec.Response) {
+			next, _ := slices.BinarySearchFunc(offsets, end, func(o [2]int, end int) int { return o[0] - end })
+			if next < len(ids) && first+next > seq.Steps[len(seq.Steps)-1] {
+				seq.Steps = append(seq.Steps, first+next)
+			}
+		}
+	}
+	if !rec.Truncated && len(e.EOS) > 0 && !slices.Contains(e.EOS, ids[len(ids)-1]) {
+		seq.append(e.EOS[:1], true)
+	}
+	return nil
+}
+
+// conversation encodes each assistant turn on its own and the text between two
+// of them as one piece. A turn's actions end with its end token; what the
+// template writes after that is the beginning of the next piece. Where the
+// template writes none, the last turn gets EOS[0], unless it was cut.
+func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
+	if e.Chat == nil {
+		return errors.New(`has conversations, but the model has no chat template`)
+	}
+	last := -1
+	for i, m := range rec.Conversations {
+		if m.Role == "assistant" {
+			last = i
+		}
+	}
+	if last < 0 {
+		return errors.New(`field "conversations" has no assistant turn`)
+	}
+	done := "" // the text encoded so far
+	for i, m := range rec.Conversations[:last+1] {
+		if m.Role != "assistant" {
+			continue
+		}
+		before, err := e.Chat.Render(rec.Conversations[:i], true)
+		if err != nil {
+			return fmt.Errorf("before turn %d: %w", i+1, err)
+		}
+		after, err := e.Chat.Render(rec.Conversations[:i+1], false)
+		if err != nil {
+			return fmt.Errorf("turn %d: %w", i+1, err)
+		}
+		if !strings.HasPrefix(before, done) || !strings.HasPrefix(after, before) {
+			return fmt.Errorf("turn %d: the chat template rewrites earlier text when a turn is added, so no prefix of it is a state", i+1)
+		}
+		context, _ := e.Tokenizer.EncodeOffsets(before[len(done):])
+		seq.append(context, false)
+		if len(seq.Tokens) == 0 {
+			return fmt.Errorf("turn %d: nothing stands before it: the first action needs a state before it", i+1)
+		}
+		ids, offsets := e.Tokenizer.EncodeOffsets(after[len(before):])
+		end := len(ids) // of the actions
+		for end > 0 && !slices.Contains(e.EOS, ids[end-1]) {
+			end--
+		}
+		done = after
+		switch {
+		case end > 0:
+			done = before + after[len(before):][:offsets[end-1][1]]
+			if i == last && rec.Truncated {
+				end--
+			}
+		case i == last && !rec.Truncated && len(e.EOS) > 0:
+			ids = append(ids, e.EOS[0])
+			end = len(ids)
+		default:
+			end = len(ids)
+		}
+		if end == 0 {
+			return fmt.Errorf("turn %d: the assistant's content is empty", i+1)
+		}
+		seq.Steps = append(seq.Steps, len(seq.Tokens))
+		seq.append(ids[:end], true)
+	}
+	return nil
+}
+
+func (s *Sequence) append(ids []int, action bool) {
+	for _, id := range ids {
+		s.Tokens = append(s.Tokens, int32(id))
+		s.Action = append(s.Action, action)
+	}
+}
+
+// fit applies the length limit to seq and counts it; keep is false if nothing
+// of it is to be used.
+func (e *Encoder) fit(seq *Sequence, stats *Stats) (keep bool, err error) {
+	n := len(seq.Tokens)
+	stats.Records++
+	stats.Longest = max(stats.Longest, n)
+	if e.MaxLen > 0 && n > e.MaxLen {
+		switch e.Overlong {
+		case Drop:
+			stats.Dropped++
+			return false, nil
+		case Truncate:
+			seq.cut(e.MaxLen)
+		default:
+			return false, fmt.Errorf("%d tokens, over the limit of %d: raise it, or choose to drop or to truncate such records", n, e.MaxLen)
+		}
+		if len(seq.Tokens) == 0 {
+			stats.NoAction++
+			return false, nil
+		}
+		stats.Truncated++
+	}
+	stats.Sequences++
+	stats.Tokens += len(seq.Tokens)
+	stats.Steps += len(seq.Steps)
+	stats.ActionTokens += seq.Actions()
+	return true, nil
+}
+
+// cut keeps the first n tokens, up to the last action among them.
+func (s *Sequence) cut(n int) {
+	for n > 0 && !s.Action[n-1] {
+		n--
+	}
+	s.Tokens, s.Action = s.Tokens[:n:n], s.Action[:n:n]
+	s.Steps = slices.DeleteFunc(s.Steps, func(i int) bool { return i >= n })
+}
+
+// Actions counts the action tokens, which is also the number of states.
+func (s *Sequence) Actions() int {
+	n := 0
+	for _, a := range s.Action {
+		if a {
+			n++
+		}
+	}
+	return n
+}
