@@ -10,7 +10,7 @@ import (
 // one string, for MATH all answers as lists.
 func gradeDeepSeek(in Input) Verdict {
 	if in.Dataset == "gsm8k" {
-		pred, gold := extractSingle(in.Generation), extractSingle(`\boxed{`+in.Gold+"}")
+		pred, gold := extractSingle(in.Generation), extractSingle("#### "+in.Gold)
 		rule := deepseekEqual(pred, gold)
 		v := Verdict{Rule: rule, Correct: rule != "", Gold: []string{gold}}
 		if pred != "" {
@@ -18,10 +18,19 @@ func gradeDeepSeek(in Input) Verdict {
 		}
 		return v.settle()
 	}
-	v := Verdict{Extracted: extractMath(in.Problem, in.Generation), Gold: goldAnswers(in)}
+	v := Verdict{Extracted: mathAnswers(in), Gold: goldAnswers(in)}
 	v.Rule = deepseekLists(lastUnique(v.Extracted, len(unique(v.Gold))), unique(v.Gold))
 	v.Correct = v.Rule != ""
 	return v.settle()
+}
+
+// mathAnswers extracts from the generation. Outside the two known data sets a
+// text without a box is the answer itself, as in lists of answer pairs.
+func mathAnswers(in Input) []string {
+	if in.bare() && !strings.Contains(in.Generation, "boxed") {
+		return []string{stripString(in.Generation)}
+	}
+	return extractMath(in.Problem, in.Generation)
 }
 
 // settle names the reason of a negative verdict.
@@ -43,6 +52,9 @@ func goldAnswers(in Input) []string {
 	if len(golds) == 0 {
 		if strings.Contains(in.Gold, "boxed") {
 			return extractMath(in.Problem, in.Gold)
+		}
+		if in.bare() {
+			return []string{stripString(in.Gold)}
 		}
 		golds = []string{in.Gold}
 	}
@@ -95,17 +107,16 @@ func deepseekLists(pred, gold []string) string {
 	return rule
 }
 
+// deepseekEqual is the script's is_correct for two strings: unions part by
+// part, then floats, then math_equal. It returns the rule that matched, or "".
 func deepseekEqual(pred, gold string) string {
 	if strings.Contains(pred, `\cup`) && strings.Contains(gold, `\cup`) {
 		return deepseekLists(strings.Split(pred, `\cup`), strings.Split(gold, `\cup`))
 	}
-	p, ok1 := pyFloat(strings.ReplaceAll(pred, ",", ""))
-	g, ok2 := pyFloat(strings.ReplaceAll(gold, ",", ""))
+	p, ok1 := pyFloat(dropCommas(pred))
+	g, ok2 := pyFloat(dropCommas(gold))
 	if ok1 && ok2 && math.Abs(p-g) < 1e-3 {
 		return RuleNumeric
 	}
-	if pred == gold {
-		return RuleString
-	}
-	return ""
+	return scriptEqual(pred, gold, deepseekRules)
 }

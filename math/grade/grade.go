@@ -37,11 +37,17 @@ type Input struct {
 	Generation string // the solution, free text
 	Gold       string // the reference answer, without a box or marker
 	Problem    string // the question; it may ask for a list "separated by commas"
-	Dataset    string // "gsm8k", "math", or any other name: graded as math
+	// Dataset is "gsm8k" or "math". Any other is graded as math, except that
+	// with another name a text without a box is taken for the answer itself.
+	Dataset string
 	// GoldBoxed holds every box of the reference solution where it has more
 	// than one; the graders that compare lists use it in place of Gold.
 	GoldBoxed []string
 }
+
+// bare reports whether a text without any marker is itself the answer: so for
+// every named data set but the two whose extraction is published.
+func (in Input) bare() bool { return in.Dataset != "" && in.Dataset != "math" && in.Dataset != "gsm8k" }
 
 // Verdict is the outcome and how it was reached.
 type Verdict struct {
