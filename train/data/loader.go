@@ -26,6 +26,7 @@ type LoaderConfig struct {
 type Loader struct {
 	cfg   LoaderConfig
 	seqs  []Sequence
+	hash  string // of seqs and of what decides their order
 	epoch int
 	index int   // updates of the epoch already dealt
 	order []int // of the epoch; nil until asked for
@@ -67,7 +68,7 @@ func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
 	case cfg.Rank < 0 || cfg.Rank >= cfg.World:
 		return nil, fmt.Errorf("rank %d of %d processes", cfg.Rank, cfg.World)
 	}
-	return &Loader{cfg: cfg, seqs: seqs}, nil
+	return &Loader{cfg: cfg, seqs: seqs, hash: fingerprint(seqs, cfg)}, nil
 }
 
 // UpdatesPerEpoch counts the updates of an epoch; the last may be smaller.
@@ -91,14 +92,14 @@ func (l *Loader) Next() *Update {
 
 // Position is what Seek takes to continue from here with the same data.
 func (l *Loader) Position() Position {
-	return Position{l.epoch, l.index, l.fingerprint()}
+	return Position{l.epoch, l.index, l.hash}
 }
 
 // Seek continues from p. It fails if the data or what decides its order is not
 // what p was taken with; the number of ranks and the micro batch may differ.
 func (l *Loader) Seek(p Position) error {
-	if have := l.fingerprint(); p.Data != have {
-		return fmt.Errorf("the training data, seed or batch size is not that of the checkpoint (hash %s, now %s)", p.Data, have)
+	if p.Data != l.hash {
+		return fmt.Errorf("the training data, seed or batch size is not that of the checkpoint (hash %s, now %s)", p.Data, l.hash)
 	}
 	if p.Epoch < 0 || p.Index < 0 || p.Index >= l.UpdatesPerEpoch() {
 		return fmt.Errorf("data position: update %d of epoch %d; an epoch has %d updates", p.Index, p.Epoch, l.UpdatesPerEpoch())
@@ -169,15 +170,15 @@ func (l *Loader) longestFirst(members []int) {
 }
 
 // fingerprint hashes all that decides which sequences are in which update.
-func (l *Loader) fingerprint() string {
+func fingerprint(seqs []Sequence, cfg LoaderConfig) string {
 	h := fnv.New64a()
 	var buf []byte
-	for _, n := range []uint64{l.cfg.Seed, uint64(l.cfg.GlobalBatch), uint64(l.cfg.Bucket), uint64(len(l.seqs))} {
+	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(cfg.Bucket), uint64(len(seqs))} {
 		buf = binary.LittleEndian.AppendUint64(buf, n)
 	}
 	h.Write(buf)
-	for i := range l.seqs {
-		s := &l.seqs[i]
+	for i := range seqs {
+		s := &seqs[i]
 		buf = binary.LittleEndian.AppendUint64(buf[:0], uint64(len(s.Tokens)))
 		for t, id := range s.Tokens {
 			id <<= 1 // a vocabulary needs no 31 bits

@@ -49,10 +49,12 @@ type Encoder struct {
 	Overlong  Overlong                    // "" is Fail
 }
 
-// Tokenizer is what the encoder needs of runtime/tokenizer: text to ids with
+// Tokenizer is what this package needs of runtime/tokenizer: text to ids with
 // nothing added, and the byte range of each id.
 type Tokenizer interface {
 	EncodeOffsets(text string) ([]int, [][2]int)
+	Decode(ids []int, skipSpecial bool) string
+	IsSpecial(id int) bool
 }
 
 // Renderer is what the encoder needs of runtime/chat.
@@ -172,7 +174,8 @@ func (e *Encoder) response(seq *Sequence, rec *traj.Record) error {
 // conversation encodes each assistant turn on its own and the text between two
 // of them as one piece. A turn's actions end with its end token; what the
 // template writes after that is the beginning of the next piece. Where the
-// template writes none, the last turn gets EOS[0], unless it was cut.
+// template writes no end token, the last turn gets EOS[0]. A truncated
+// conversation has no end token after its last turn.
 func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 	if e.Chat == nil {
 		return errors.New(`has conversations, but the model has no chat template`)
@@ -207,31 +210,39 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		if len(seq.Tokens) == 0 {
 			return fmt.Errorf("turn %d: nothing stands before it: the first action needs a state before it", i+1)
 		}
-		ids, offsets := e.Tokenizer.EncodeOffsets(after[len(before):])
-		end := len(ids) // of the actions
-		for end > 0 && !slices.Contains(e.EOS, ids[end-1]) {
+		turn := after[len(before):]
+		ids, offsets := e.Tokenizer.EncodeOffsets(turn)
+		end, ended := e.turnEnd(turn, strings.TrimSpace(m.Content), ids, offsets)
+		if ended && i == last && rec.Truncated {
 			end--
-		}
-		done = after
-		switch {
-		case end > 0:
-			done = before + after[len(before):][:offsets[end-1][1]]
-			if i == last && rec.Truncated {
-				end--
-			}
-		case i == last && !rec.Truncated && len(e.EOS) > 0:
-			ids = append(ids, e.EOS[0])
-			end = len(ids)
-		default:
-			end = len(ids)
 		}
 		if end == 0 {
 			return fmt.Errorf("turn %d: the assistant's content is empty", i+1)
 		}
 		seq.Steps = append(seq.Steps, len(seq.Tokens))
 		seq.append(ids[:end], true)
+		if i == last && !ended && !rec.Truncated && len(e.EOS) > 0 {
+			seq.append(e.EOS[:1], true)
+		}
+		done = before + turn[:offsets[end-1][1]]
 	}
 	return nil
+}
+
+// turnEnd counts the tokens of a rendered assistant turn that the model writes:
+// those of the content and, if the template has one after it (ended), the end
+// token.
+func (e *Encoder) turnEnd(turn, content string, ids []int, offsets [][2]int) (end int, ended bool) {
+	contentEnd := max(strings.LastIndex(turn, content), 0) + len(content)
+	for end < len(ids) && offsets[end][0] < contentEnd {
+		end++
+	}
+	for k := end; k < len(ids); k++ {
+		if slices.Contains(e.EOS, ids[k]) || e.Tokenizer.IsSpecial(ids[k]) {
+			return k + 1, true
+		}
+	}
+	return end, false
 }
 
 func (s *Sequence) append(ids []int, action bool) {
