@@ -194,25 +194,25 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		if m.Role != "assistant" {
 			continue
 		}
-		before, err := e.Chat.Render(rec.Conversations[:i], true)
-		if err != nil {
-			return fmt.Errorf("before turn %d: %w", i+1, err)
-		}
-		after, err := e.Chat.Render(rec.Conversations[:i+1], false)
+		given, turn, err := e.renderTurn(rec.Conversations, i, done)
 		if err != nil {
 			return fmt.Errorf("turn %d: %w", i+1, err)
 		}
-		if !strings.HasPrefix(before, done) || !strings.HasPrefix(after, before) {
-			return fmt.Errorf("turn %d: the chat template rewrites earlier text when a turn is added, so no prefix of it is a state", i+1)
-		}
-		context, _ := e.Tokenizer.EncodeOffsets(before[len(done):])
+		context, _ := e.Tokenizer.EncodeOffsets(given)
 		seq.append(context, false)
 		if len(seq.Tokens) == 0 {
 			return fmt.Errorf("turn %d: nothing stands before it: the first action needs a state before it", i+1)
 		}
-		turn := after[len(before):]
 		ids, offsets := e.Tokenizer.EncodeOffsets(turn)
-		end, ended := e.turnEnd(turn, strings.TrimSpace(m.Content), ids, offsets)
+		content := strings.TrimSpace(m.Content) // as most templates do
+		at := strings.LastIndex(turn, content)
+		if at < 0 {
+			return fmt.Errorf("turn %d: the chat template does not write the content as it is", i+1)
+		}
+		if content == "" {
+			at = 0
+		}
+		end, ended := e.turnEnd(at+len(content), ids, offsets)
 		if ended && i == last && rec.Truncated {
 			end--
 		}
@@ -224,16 +224,34 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		if i == last && !ended && !rec.Truncated && len(e.EOS) > 0 {
 			seq.append(e.EOS[:1], true)
 		}
-		done = before + turn[:offsets[end-1][1]]
+		done += given + turn[:offsets[end-1][1]]
 	}
 	return nil
 }
 
+// renderTurn returns what stands between done, the text so far, and message i,
+// and the text of that message.
+func (e *Encoder) renderTurn(msgs []chat.Message, i int, done string) (given, turn string, err error) {
+	before, err := e.Chat.Render(msgs[:i], true)
+	if err != nil {
+		return "", "", err
+	}
+	after, err := e.Chat.Render(msgs[:i+1], false)
+	if err != nil {
+		return "", "", err
+	}
+	given, ok := strings.CutPrefix(before, done)
+	turn, same := strings.CutPrefix(after, before)
+	if !ok || !same {
+		return "", "", errors.New("the chat template rewrites earlier text when a turn is added, so no prefix of it is a state")
+	}
+	return given, turn, nil
+}
+
 // turnEnd counts the tokens of a rendered assistant turn that the model writes:
-// those of the content and, if the template has one after it (ended), the end
-// token.
-func (e *Encoder) turnEnd(turn, content string, ids []int, offsets [][2]int) (end int, ended bool) {
-	contentEnd := max(strings.LastIndex(turn, content), 0) + len(content)
+// those that start within the content, and the first end token behind it, if
+// the template writes one (ended).
+func (e *Encoder) turnEnd(contentEnd int, ids []int, offsets [][2]int) (end int, ended bool) {
 	for end < len(ids) && offsets[end][0] < contentEnd {
 		end++
 	}
