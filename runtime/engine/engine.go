@@ -1,0 +1,212 @@
+// Package engine runs many token sequences through one model at once. Sequences
+// join and leave the batch at any token (continuous batching), share prefixes by
+// forking, and can be rewound. It works on token ids alone: it knows neither
+// tokenizers nor onnxruntime, and a critic is to it a model that answers one
+// number per position.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/oreo-go/oreo/runtime/kv"
+	"golang.org/x/sync/semaphore"
+)
+
+// Model computes forward passes over rows of a cache it owns.
+type Model interface {
+	Spec() Spec
+	// Store is the cache's memory; the engine alone uses it.
+	Store() kv.Store
+	// Forward runs one pass and returns Spec.Width numbers for every position in
+	// b.Out, valid until the next call. Calls never overlap.
+	Forward(b *Batch) ([]float32, error)
+}
+
+// Spec is what an engine needs to know of a model.
+type Spec struct {
+	Width        int // numbers answered per position: V for a policy, 1 for a critic
+	Vocab        int // V
+	MaxPositions int // longest sequence, tokens
+}
+
+// Batch is one forward pass over B consecutive rows of the cache with S new
+// tokens each, padded on the right. Padding leaves garbage in the cache behind a
+// row's tokens, where the next pass overwrites it.
+type Batch struct {
+	Lo, B, S int     // slots [Lo, Lo+B)
+	IDs, Pos []int64 // [B, S]
+	Write    []int64 // [B] tokens already in the cache: where the new ones go
+	Used     []int64 // [B] Write + S
+	Out      []int64 // [R] indices into the B*S positions
+}
+
+// Options tune an engine; zero fields take the defaults.
+type Options struct {
+	MaxRows int // sequences in the cache at once, enforced by Reserve; default 64
+	Chunk   int // most tokens of one prefill pass; default 512
+}
+
+// Errors that callers may want to tell apart.
+var (
+	ErrClosed  = errors.New("engine is closed")
+	ErrTooLong = errors.New("sequence is longer than the model's positions")
+	ErrRows    = errors.New("more sequences than the engine's row limit")
+)
+
+// Engine is safe for concurrent use. One goroutine owns the model and the cache;
+// everything that touches them is sent there.
+type Engine struct {
+	model Model
+	spec  Spec
+	opt   Options
+	rows  *semaphore.Weighted
+	pool  *kv.Pool
+
+	mu     sync.Mutex
+	queue  []func()      // for the loop, in order
+	wake   chan struct{} // holds one token when the queue is not empty
+	closed bool
+	ended  chan struct{}
+
+	jobs  []*running // owned by the loop
+	stats Stats
+}
+
+// Stats counts an engine's work since it was made.
+type Stats struct {
+	Passes    int // forward passes
+	Positions int // B*S of all passes, padding included
+	Tokens    int // of them real
+	Answers   int // positions answered
+}
+
+// New starts an engine over model, which is the caller's to close after Close.
+func New(model Model, opt Options) (*Engine, error) {
+	spec := model.Spec()
+	if opt.MaxRows == 0 {
+		opt.MaxRows = 64
+	}
+	if opt.Chunk == 0 {
+		opt.Chunk = 512
+	}
+	switch {
+	case opt.MaxRows < 1 || opt.Chunk < 1:
+		return nil, fmt.Errorf("engine: %d rows and chunks of %d tokens, want 1 or more of each", opt.MaxRows, opt.Chunk)
+	case spec.Width < 1 || spec.Vocab < 1 || spec.MaxPositions < 1:
+		return nil, fmt.Errorf("engine: model of width %d, vocabulary %d and %d positions", spec.Width, spec.Vocab, spec.MaxPositions)
+	}
+	e := &Engine{
+		model: model, spec: spec, opt: opt,
+		rows:  semaphore.NewWeighted(int64(opt.MaxRows)),
+		pool:  kv.NewPool(model.Store()),
+		wake:  make(chan struct{}, 1),
+		ended: make(chan struct{}),
+	}
+	go e.loop()
+	return e, nil
+}
+
+// Spec is the model's.
+func (e *Engine) Spec() Spec { return e.spec }
+
+// MaxRows is the most rows Reserve grants.
+func (e *Engine) MaxRows() int { return e.opt.MaxRows }
+
+// Reserve waits until n sequences have room in the cache, first come first
+// served, and returns the function that gives the room back. A caller asks once
+// for all it will hold together: asking twice could wait for itself.
+func (e *Engine) Reserve(ctx context.Context, n int) (release func(), err error) {
+	if n > e.opt.MaxRows {
+		return nil, fmt.Errorf("%w: %d needed, %d allowed (MaxRows)", ErrRows, n, e.opt.MaxRows)
+	}
+	if err := e.rows.Acquire(ctx, int64(n)); err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	return func() { once.Do(func() { e.rows.Release(int64(n)) }) }, nil
+}
+
+// Stats returns the counters so far.
+func (e *Engine) Stats() Stats {
+	var s Stats
+	if e.do(func() { s = e.stats }) != nil {
+		return e.stats // the loop has ended: nobody writes
+	}
+	return s
+}
+
+// Close ends the loop; jobs that are running fail with ErrClosed. The rows'
+// memory is given back.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	first := !e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if first {
+		e.signal()
+	}
+	<-e.ended
+	return nil
+}
+
+// post queues f for the loop.
+func (e *Engine) post(f func()) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.queue = append(e.queue, f)
+	e.signal()
+	return nil
+}
+
+// do runs f in the loop and waits for it. What post takes is always run, even
+// when the engine closes meanwhile.
+func (e *Engine) do(f func()) error {
+	done := make(chan struct{})
+	if err := e.post(func() { f(); close(done) }); err != nil {
+		<-e.ended
+		return err
+	}
+	<-done
+	return nil
+}
+
+func (e *Engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// loop serves the queue and, while there are jobs, runs passes.
+func (e *Engine) loop() {
+	defer close(e.ended)
+	for {
+		e.mu.Lock()
+		queue, closed := e.queue, e.closed
+		e.queue = nil
+		e.mu.Unlock()
+		for _, f := range queue {
+			f()
+		}
+		if closed {
+			for _, j := range e.jobs {
+				j.end(ErrClosed)
+			}
+			_ = e.model.Store().Resize(0, 0, nil) // giving back cannot fail
+			return
+		}
+		e.jobs = slices.DeleteFunc(e.jobs, (*running).dropped)
+		if len(e.jobs) == 0 {
+			<-e.wake
+			continue
+		}
+		e.round()
+	}
+}

@@ -1,0 +1,212 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/enginetest"
+)
+
+var spec = engine.Spec{Width: 40, Vocab: 40, MaxPositions: 100}
+
+func open(t *testing.T, m engine.Model, opt engine.Options) *engine.Engine {
+	t.Helper()
+	e, err := engine.New(m, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func TestContract(t *testing.T) {
+	for name, s := range map[string]engine.Spec{"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Contract(t, func(*testing.T) engine.Model { return enginetest.Random(s) }, 0)
+		})
+	}
+}
+
+// A prefix that n samples share is run once: the work is prefix + n*(1+new).
+func TestPrefixIsRunOnce(t *testing.T) {
+	e := open(t, enginetest.Random(spec), engine.Options{})
+	root := e.NewSeq()
+	root.Append(make([]int, 50)...)
+	if err := e.Run(context.Background(), engine.Job{Seq: root}); err != nil {
+		t.Fatal(err)
+	}
+	forks, err := e.Fork(4, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs []engine.Job
+	for _, s := range forks[0] {
+		left := 10
+		jobs = append(jobs, engine.Job{Seq: s, Step: func(int, []float32) (int, bool) { left--; return 1, left > 0 }})
+	}
+	if err := e.Run(context.Background(), jobs...); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Stats(); got.Tokens != 49+4*10 || got.Passes != 1+10 {
+		t.Errorf("%+v, want 89 tokens in 11 passes", got)
+	}
+}
+
+// Rows of another caller join the passes of one that is under way.
+func TestCallersShareBatches(t *testing.T) {
+	m := enginetest.Random(spec)
+	e := open(t, m, engine.Options{})
+	var wg sync.WaitGroup
+	gate := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			s := e.NewSeq()
+			s.Append(1)
+			left := 60
+			<-gate
+			err := e.Run(context.Background(), engine.Job{Seq: s, Step: func(int, []float32) (int, bool) {
+				left--
+				time.Sleep(100 * time.Microsecond)
+				return 1, left > 0
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			e.Free(s)
+		})
+	}
+	close(gate)
+	wg.Wait()
+	if got := e.Stats(); got.Tokens != 240 || got.Passes > 120 {
+		t.Errorf("%+v, want 240 tokens in far fewer passes", got)
+	}
+}
+
+func TestCancelKeepsWhatWasReached(t *testing.T) {
+	m := enginetest.Random(spec)
+	e := open(t, m, engine.Options{})
+	for range 50 {
+		ctx, cancel := context.WithCancel(context.Background())
+		s := e.NewSeq()
+		s.Append(3)
+		n := 0
+		err := e.Run(ctx, engine.Job{Seq: s, Step: func(int, []float32) (int, bool) {
+			if n++; n == 20 {
+				cancel()
+			}
+			time.Sleep(10 * time.Microsecond)
+			return 2, n < 90
+		}})
+		if n < 90 && !errors.Is(err, context.Canceled) {
+			t.Fatalf("%d tokens, %v", n, err)
+		}
+		if s.Len() < 20 {
+			t.Fatalf("%d tokens kept", s.Len())
+		}
+		e.Free(s)
+	}
+	e.Stats() // behind the last Free
+	if m.Held() != 0 {
+		t.Errorf("the cache still has room for %d tokens", m.Held())
+	}
+}
+
+func TestErrors(t *testing.T) {
+	m := enginetest.Random(spec)
+	e := open(t, m, engine.Options{MaxRows: 4})
+	run := func(j engine.Job, ids ...int) error {
+		j.Seq = e.NewSeq()
+		j.Seq.Append(ids...)
+		defer e.Free(j.Seq)
+		return e.Run(context.Background(), j)
+	}
+	once := func(int, []float32) (int, bool) { return 0, false }
+	on := func(int, []float32) (int, bool) { return 1, true }
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"empty":         {run(engine.Job{Step: once}), "empty sequence"},
+		"too long":      {run(engine.Job{Step: once}, make([]int, 101)...), "101 tokens, 100 positions"},
+		"grows too far": {run(engine.Job{Step: on}, 1), "100 positions"},
+		"foreign token": {run(engine.Job{Step: once}, 1, 40), "token 40"},
+		"bad choice":    {run(engine.Job{Step: func(int, []float32) (int, bool) { return -1, true }}, 1), "token -1"},
+		"bad position":  {run(engine.Job{At: []int{2}, Step: once}, 1), "positions [2]"},
+	} {
+		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("%s: %v", name, c.err)
+		}
+	}
+	if _, err := e.Reserve(context.Background(), 5); !errors.Is(err, engine.ErrRows) {
+		t.Errorf("too many rows: %v", err)
+	}
+	boom := errors.New("boom")
+	m.Fail.Store(&boom)
+	if err := run(engine.Job{Step: once}, 1); !errors.Is(err, boom) {
+		t.Errorf("failing model: %v", err)
+	}
+	m.Fail.Store(nil)
+	if err := run(engine.Job{Step: once}, 1); err != nil {
+		t.Errorf("after a failure: %v", err)
+	}
+	e.Close()
+	if err := run(engine.Job{Step: once}, 1); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestReserveIsFirstComeFirstServed(t *testing.T) {
+	e := open(t, enginetest.Random(spec), engine.Options{MaxRows: 4})
+	release, err := e.Reserve(context.Background(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if _, err := e.Reserve(ctx, 2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a fifth row was granted: %v", err)
+	}
+	release()
+	release() // twice is once
+	if _, err := e.Reserve(context.Background(), 4); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		m := enginetest.Random(spec)
+		e, err := engine.New(m, engine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := e.NewSeq()
+		s.Append(1)
+		done := make(chan error)
+		go func() {
+			done <- e.Run(context.Background(), engine.Job{Seq: s, Step: func(int, []float32) (int, bool) {
+				time.Sleep(50 * time.Microsecond)
+				return 1, s.Len() < 99
+			}})
+		}()
+		time.Sleep(time.Millisecond)
+		e.Close()
+		if err := <-done; err != nil && !errors.Is(err, engine.ErrClosed) {
+			t.Error(err)
+		}
+		if m.Held() != 0 {
+			t.Error("the cache was not given back")
+		}
+	}
+	time.Sleep(10 * time.Millisecond)
+	if after := runtime.NumGoroutine(); after > before+1 {
+		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}

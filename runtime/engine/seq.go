@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oreo-go/oreo/runtime/kv"
+)
+
+// Seq is a sequence of tokens and its row in the cache. The row may lag behind:
+// tokens that were appended but not yet run are pending. A Seq is its caller's
+// alone, and untouchable while a job on it runs. It ends with Free.
+type Seq struct {
+	e   *Engine
+	ids []int
+	row *kv.Row // nil before the first pass; owned by the loop
+}
+
+// NewSeq returns an empty sequence. It needs a row, see Reserve.
+func (e *Engine) NewSeq() *Seq { return &Seq{e: e} }
+
+// Append adds tokens behind the sequence.
+func (s *Seq) Append(ids ...int) { s.ids = append(s.ids, ids...) }
+
+// Len is the number of tokens, pending ones included.
+func (s *Seq) Len() int { return len(s.ids) }
+
+// IDs are the tokens; the slice is the sequence's own.
+func (s *Seq) IDs() []int { return s.ids }
+
+// Rewind forgets all but the first n tokens.
+func (s *Seq) Rewind(n int) error {
+	if n < 0 || n > len(s.ids) {
+		return fmt.Errorf("rewind to %d of %d tokens", n, len(s.ids))
+	}
+	s.ids = s.ids[:n]
+	return s.e.do(func() {
+		if s.row != nil {
+			s.e.pool.Rewind(s.row, min(n, s.row.Len()))
+		}
+	})
+}
+
+// Fork returns n copies of each sequence, in order. What is in the cache is
+// copied, not computed again.
+func (e *Engine) Fork(n int, seqs ...*Seq) ([][]*Seq, error) {
+	out := make([][]*Seq, len(seqs))
+	var failed error
+	err := e.do(func() {
+		for i, s := range seqs {
+			for range n {
+				f := &Seq{e: e, ids: slices.Clone(s.ids)}
+				if s.row != nil {
+					if f.row, failed = e.pool.Fork(s.row); failed != nil {
+						e.drop(slices.Concat(out...))
+						return
+					}
+				}
+				out[i] = append(out[i], f)
+			}
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Free gives the rows of seqs back; they are of no more use. After Close, and
+// for nil sequences, it does nothing.
+func (e *Engine) Free(seqs ...*Seq) {
+	seqs = slices.Clone(seqs)
+	_ = e.post(func() { e.drop(seqs) }) // closed: the rows are gone already
+}
+
+func (e *Engine) drop(seqs []*Seq) {
+	for _, s := range seqs {
+		if s != nil && s.row != nil {
+			e.pool.Free(s.row)
+			s.row = nil
+		}
+	}
+}

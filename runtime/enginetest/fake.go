@@ -1,0 +1,126 @@
+// Package enginetest holds a fake model and the contract that every model behind
+// an engine keeps: the same answers however the work is cut, batched, forked and
+// moved. The fake and onnxruntime run the same suite.
+package enginetest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"sync/atomic"
+
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/kv"
+)
+
+// Fake is a model without weights. It writes the tokens it is fed into the cache
+// as keys and values, and answers from what it finds there, so that a wrong copy
+// of a row is a wrong answer.
+type Fake struct {
+	// Answer maps all tokens up to a position to the numbers answered there.
+	Answer func(prefix []int) []float32
+	Fail   atomic.Pointer[error] // what Forward returns, if set
+
+	spec  engine.Spec
+	store *kv.Host
+}
+
+// shape has two of everything that a copy could mix up.
+var shape = kv.Shape{Tensors: 4, Heads: 2, Dim: 3, Elem: 4}
+
+// NewFake returns a fake of the given sizes that answers by answer.
+func NewFake(spec engine.Spec, answer func(prefix []int) []float32) *Fake {
+	return &Fake{Answer: answer, spec: spec, store: kv.NewHost(shape, kv.GoMemory{})}
+}
+
+// Random returns a fake whose answers are arbitrary numbers in [-4, 4), fixed by
+// the prefix.
+func Random(spec engine.Spec) *Fake {
+	return NewFake(spec, func(prefix []int) []float32 {
+		h := fnv.New64a()
+		for _, id := range prefix {
+			_ = binary.Write(h, binary.LittleEndian, int64(id)) // a hash takes every write
+		}
+		state := h.Sum64()
+		out := make([]float32, spec.Width)
+		for i := range out {
+			state = state*6364136223846793005 + 1442695040888963407 // Knuth's MMIX generator
+			out[i] = float32(state>>40)/(1<<21) - 4
+		}
+		return out
+	})
+}
+
+// Spec implements engine.Model.
+func (f *Fake) Spec() engine.Spec { return f.spec }
+
+// Store implements engine.Model.
+func (f *Fake) Store() kv.Store { return f.store }
+
+// Held is the room of the cache in tokens per row, 0 when it was given back.
+func (f *Fake) Held() int { return f.store.Tokens() }
+
+// Forward implements engine.Model.
+func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
+	if err := f.Fail.Load(); err != nil {
+		return nil, *err
+	}
+	if len(b.IDs) != b.B*b.S || len(b.Pos) != b.B*b.S || len(b.Write) != b.B || len(b.Used) != b.B {
+		return nil, fmt.Errorf("fake: ill-formed batch %+v", b)
+	}
+	for row := range b.B {
+		for i := range b.S {
+			at := int(b.Write[row]) + i
+			if at >= f.store.Tokens() {
+				return nil, fmt.Errorf("fake: token %d in a row of %d", at, f.store.Tokens())
+			}
+			f.each(b.Lo+row, at, func(t, head int, cell []byte) {
+				binary.LittleEndian.PutUint32(cell, uint32(b.IDs[row*b.S+i])*16+uint32(t*2+head))
+			})
+		}
+	}
+	var out []float32
+	for _, o := range b.Out {
+		row, i := int(o)/b.S, int(o)%b.S
+		prefix, err := f.read(b.Lo+row, int(b.Write[row])+i+1)
+		if err != nil {
+			return nil, err
+		}
+		a := f.Answer(prefix)
+		if len(a) != f.spec.Width {
+			return nil, fmt.Errorf("fake: %d numbers answered, want %d", len(a), f.spec.Width)
+		}
+		out = append(out, a...)
+	}
+	return out, nil
+}
+
+// read returns the first n tokens of a row, which all tensors and heads must agree on.
+func (f *Fake) read(row, n int) ([]int, error) {
+	ids := make([]int, n)
+	var err error
+	for i := range ids {
+		ids[i] = math.MinInt
+		f.each(row, i, func(t, head int, cell []byte) {
+			v := int(binary.LittleEndian.Uint32(cell))
+			if v%16 != t*2+head || (ids[i] != math.MinInt && ids[i] != v/16) {
+				err = fmt.Errorf("fake: row %d token %d: tensor %d head %d holds %d", row, i, t, head, v)
+			}
+			ids[i] = v / 16
+		})
+	}
+	return ids, err
+}
+
+// each visits the last element of every head's vector for one token.
+func (f *Fake) each(row, token int, visit func(tensor, head int, cell []byte)) {
+	vector := shape.Dim * shape.Elem
+	for t := range shape.Tensors {
+		view := f.store.View(t, row, row+1)
+		for head := range shape.Heads {
+			end := (head*f.store.Tokens() + token + 1) * vector
+			visit(t, head, view[end-shape.Elem:end])
+		}
+	}
+}
