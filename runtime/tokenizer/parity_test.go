@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/jsonl"
@@ -40,6 +39,17 @@ func realTokenizers(t testing.TB) []string {
 func TestRealTokenizers(t *testing.T) {
 	for _, dir := range realTokenizers(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) { compareWithOracle(t, dir, filepath.Join(dir, "oracle.jsonl")) })
+	}
+}
+
+// TestSmallTokenizers needs no downloads: testdata/gen/small.py made these, one per way of building a pipeline.
+func TestSmallTokenizers(t *testing.T) {
+	found, _ := filepath.Glob("testdata/small/*")
+	if len(found) == 0 {
+		t.Fatal("testdata/small is empty")
+	}
+	for _, dir := range found {
+		t.Run(filepath.Base(dir), func(t *testing.T) { compareWithOracle(t, dir, filepath.Join(dir, "oracle.jsonl.gz")) })
 	}
 }
 
@@ -82,5 +92,3 @@ func show(v any) string {
 	b, _ := json.Marshal(v)
 	return string(b)
 }
-
-var _ = slices.Equal[[]int]

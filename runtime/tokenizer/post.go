@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -12,34 +13,33 @@ type postProcessor struct {
 	prefixSpace    bool // a space that may have been put before the text is not trimmed
 }
 
-// trim moves the offsets of byte-level tokens inwards past the spaces they begin and end with.
-func (p postProcessor) trim(t *Tokenizer, e *encoding) {
+// trim moves the offsets of byte-level tokens inwards, past as many characters of text as the token has spaces at that end.
+func (p postProcessor) trim(t *Tokenizer, text string, e *encoding) {
 	if !p.trimOffsets {
 		return
 	}
 	for i, id := range e.ids {
 		token := t.tokens[id]
-		leading, trailing := 0, 0
-		for _, r := range token {
-			if !isSpelledSpace(r) {
-				break
-			}
-			leading++
+		if _, added := t.added.byID[id]; added { // it may have taken spaces from its neighbours
+			token = text[e.offsets[i][0]:e.offsets[i][1]]
 		}
-		for s := token; s != ""; trailing++ {
-			r, n := utf8.DecodeLastRuneInString(s)
-			if !isSpelledSpace(r) {
-				break
-			}
-			s = s[:len(s)-n]
-		}
+		inner := strings.TrimLeftFunc(token, isSpelledSpace)
+		leading := utf8.RuneCountInString(token) - utf8.RuneCountInString(inner)
+		trailing := utf8.RuneCountInString(token) - utf8.RuneCountInString(strings.TrimRightFunc(token, isSpelledSpace))
 		span := &e.offsets[i]
 		if leading > 0 && p.prefixSpace && (i == 0 || span[0] == 0) {
 			leading--
 		}
-		span[0] = min(span[0]+leading, span[1])
-		if span[1] >= trailing {
-			span[1] = max(span[1]-trailing, span[0])
+		for ; leading > 0 && span[0] < span[1]; leading-- {
+			_, n := utf8.DecodeRuneInString(text[span[0]:])
+			span[0] += n
+		}
+		if trailing > utf8.RuneCountInString(text[max(0, span[1]-trailing*utf8.UTFMax):span[1]]) {
+			continue // the token has more spaces than there is text
+		}
+		for ; trailing > 0 && span[1] > span[0]; trailing-- {
+			_, n := utf8.DecodeLastRuneInString(text[:span[1]])
+			span[1] -= n
 		}
 	}
 }

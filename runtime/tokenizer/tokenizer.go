@@ -38,7 +38,7 @@ func (t *Tokenizer) EncodeSpecial(text string) []int {
 // belong to none.
 func (t *Tokenizer) EncodeOffsets(text string) ([]int, [][2]int) {
 	e := t.encode(text, true)
-	t.post.trim(t, &e)
+	t.post.trim(t, text, &e)
 	return e.ids, e.offsets
 }
 

@@ -14,7 +14,6 @@ import sys
 
 from tokenizers import Tokenizer
 
-from chats_of import conversations
 from strings_of import varied
 
 
@@ -37,6 +36,7 @@ def write(path, items):
 
 
 def main(out, pairs):
+    from chats_of import conversations  # needs transformers
     for pair in pairs:
         name, src = pair.split("=", 1)
         dst = pathlib.Path(out, name)
