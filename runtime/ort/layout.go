@@ -1,0 +1,123 @@
+package ort
+
+import (
+	"fmt"
+
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/kv"
+	"github.com/oreo-go/oreo/runtime/manifest"
+)
+
+// layout is the order in which a session passes values, and the sizes of its cache.
+type layout struct {
+	inputs, outputs []string // the cache's tensors last: k and v of layer 0, of layer 1, …
+	answerDims      int      // rank of the answer: [R, V] or [R]
+	kvElem          int      // ONNX element type of the cache
+	kv              kv.Shape
+}
+
+// planInputs and the answer come before the cache in layout's lists.
+var planInputs = []struct {
+	name string
+	rank int
+}{
+	{manifest.InputIDs, 2}, {manifest.PositionIDs, 2}, {manifest.WriteIndices, 1}, {manifest.NonpadKVLen, 1}, {manifest.OutRows, 1},
+}
+
+// layoutOf checks that a graph takes and gives what export writes, for a model
+// of the given spec.
+func layoutOf(g *graph, spec engine.Spec) (*layout, error) {
+	l := &layout{}
+	in, out := index(g.inputs), index(g.outputs)
+	for _, want := range planInputs {
+		p, ok := in[want.name]
+		if !ok {
+			return nil, fmt.Errorf("%w: input %q is missing", ErrGraph, want.name)
+		}
+		if p.elem != elemInt64 || len(p.dims) != want.rank {
+			return nil, fmt.Errorf("%w: input %q has element type %d and %d dimensions, want int64 and %d", ErrGraph, p.name, p.elem, len(p.dims), want.rank)
+		}
+		l.inputs = append(l.inputs, p.name)
+	}
+	if err := l.answer(out, spec); err != nil {
+		return nil, err
+	}
+	for layer := 0; ; layer++ {
+		if _, ok := in[cacheName(manifest.PastK, layer)]; !ok {
+			break
+		}
+		for _, pair := range [][2]string{{manifest.PastK, manifest.PresentK}, {manifest.PastV, manifest.PresentV}} {
+			if err := l.cache(in, out, cacheName(pair[0], layer), cacheName(pair[1], layer)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if l.kv.Tensors == 0 {
+		return nil, fmt.Errorf("%w: input %q is missing", ErrGraph, cacheName(manifest.PastK, 0))
+	}
+	if len(l.inputs) != len(g.inputs) {
+		return nil, fmt.Errorf("%w: %d inputs, of which %d are known", ErrGraph, len(g.inputs), len(l.inputs))
+	}
+	return l, nil
+}
+
+func (l *layout) answer(out map[string]port, spec engine.Spec) error {
+	name, rank := manifest.Logits, 2
+	p, ok := out[name]
+	if !ok {
+		name, rank = manifest.Values, 1
+		if p, ok = out[name]; !ok {
+			return fmt.Errorf("%w: neither output %q nor %q", ErrGraph, manifest.Logits, manifest.Values)
+		}
+	}
+	if p.elem != elemFloat32 || len(p.dims) != rank {
+		return fmt.Errorf("%w: output %q has element type %d and %d dimensions, want float32 and %d", ErrGraph, name, p.elem, len(p.dims), rank)
+	}
+	width := int64(1)
+	if rank == 2 {
+		width = p.dims[1]
+	}
+	if width != free && width != int64(spec.Width) {
+		return fmt.Errorf("%w: output %q answers %d numbers a position, want %d", ErrGraph, name, width, spec.Width)
+	}
+	l.outputs, l.answerDims = append(l.outputs, name), rank
+	return nil
+}
+
+// cache adds one tensor of the key/value cache, [B, K, M, D].
+func (l *layout) cache(in, out map[string]port, past, present string) error {
+	p, ok := in[past]
+	if _, has := out[present]; !ok || !has {
+		return fmt.Errorf("%w: input %q or output %q is missing", ErrGraph, past, present)
+	}
+	if len(p.dims) != 4 || p.dims[1] < 1 || p.dims[3] < 1 || p.dims[1]*p.dims[3] > 1<<24 {
+		return fmt.Errorf("%w: input %q has shape %v, want [B, K, M, D] with numbers for K and D", ErrGraph, past, p.dims)
+	}
+	shape := kv.Shape{Tensors: l.kv.Tensors, Heads: int(p.dims[1]), Dim: int(p.dims[3])}
+	switch p.elem {
+	case elemFloat32:
+		shape.Elem = 4
+	case elemFloat16, elemBFloat16:
+		shape.Elem = 2
+	default:
+		return fmt.Errorf("%w: input %q has element type %d, want float32, float16 or bfloat16", ErrGraph, past, p.elem)
+	}
+	if l.kv.Tensors > 0 && (shape != l.kv || p.elem != l.kvElem) {
+		return fmt.Errorf("%w: input %q differs in shape or type from those before it", ErrGraph, past)
+	}
+	l.kv, l.kvElem = shape, p.elem
+	l.kv.Tensors++
+	l.inputs = append(l.inputs, past)
+	l.outputs = append(l.outputs, present)
+	return nil
+}
+
+func cacheName(kind string, layer int) string { return fmt.Sprintf("%s.%d", kind, layer) }
+
+func index(ports []port) map[string]port {
+	m := make(map[string]port, len(ports))
+	for _, p := range ports {
+		m[p.name] = p
+	}
+	return m
+}
