@@ -1,0 +1,148 @@
+package alfworld
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oreo-go/oreo/alfworld/grammar"
+	"github.com/oreo-go/oreo/alfworld/pddl"
+)
+
+// MaxFile bounds a game file, in bytes; real ones have at most 130 kB.
+const MaxFile = 4 << 20
+
+// Spec is a game as it is stored. Domain, Grammar and Problem are the three
+// texts that define it; the rest describes it.
+type Spec struct {
+	ID          string   // split/task/trial where known
+	TaskType    string   // one of TaskTypes where known
+	Goal        string   // the task sentence without "Your task is to: "
+	Domain      string   // PDDL
+	Grammar     string   // twl2
+	Problem     string   // PDDL
+	Walkthrough []string // commands that win, where known
+	Unsolvable  bool     // the file says so
+}
+
+// TaskTypes are the six kinds of household task, in the order of the tables.
+var TaskTypes = []string{
+	"pick_and_place_simple",
+	"look_at_obj_in_light",
+	"pick_clean_then_place_in_recep",
+	"pick_heat_then_place_in_recep",
+	"pick_cool_then_place_in_recep",
+	"pick_two_obj_and_place",
+}
+
+// gameFile is the JSON of a *.tw-pddl file.
+type gameFile struct {
+	Domain      *string  `json:"pddl_domain"`
+	Grammar     *string  `json:"grammar"`
+	Problem     *string  `json:"pddl_problem"`
+	Solvable    *bool    `json:"solvable,omitempty"`
+	Walkthrough []string `json:"walkthrough,omitempty"`
+}
+
+// ParseSpec reads the JSON of a game file.
+func ParseSpec(data []byte) (Spec, error) {
+	if len(data) > MaxFile {
+		return Spec{}, fmt.Errorf("game file has %d bytes; at most %d are supported", len(data), MaxFile)
+	}
+	var f gameFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return Spec{}, fmt.Errorf("game file is not the JSON of a tw-pddl game: %w", err)
+	}
+	for _, need := range []struct {
+		key string
+		val *string
+	}{{"pddl_domain", f.Domain}, {"grammar", f.Grammar}, {"pddl_problem", f.Problem}} {
+		if need.val == nil {
+			return Spec{}, fmt.Errorf("game file has no %q", need.key)
+		}
+	}
+	s := Spec{Domain: *f.Domain, Grammar: *f.Grammar, Problem: *f.Problem, Walkthrough: f.Walkthrough}
+	s.Unsolvable = f.Solvable != nil && !*f.Solvable
+	s.Goal = goalSentence(s.Grammar)
+	return s, nil
+}
+
+// MarshalJSON writes the JSON of a game file.
+func (s Spec) MarshalJSON() ([]byte, error) {
+	solvable := !s.Unsolvable
+	return json.Marshal(gameFile{&s.Domain, &s.Grammar, &s.Problem, &solvable, s.Walkthrough})
+}
+
+// goalSentence finds the task in the text of a grammar, "" when it has none.
+func goalSentence(text string) string {
+	_, rest, found := strings.Cut(text, "Your task is to: ")
+	if !found {
+		return ""
+	}
+	goal, _, _ := strings.Cut(rest, `"`)
+	return goal
+}
+
+// Game is a loaded game. It does not change: any number of Envs, in any number
+// of goroutines, play it at once.
+type Game struct {
+	Spec
+
+	task    *pddl.Task
+	grammar *grammar.Grammar
+	names   []string // by object
+	order   []int32  // objects by ascending identifier
+	rank    []int32  // inverse of order
+	verbs   []*grammar.Action
+
+	fast     *program // nil when declined says why
+	declined error
+}
+
+// Compile parses the three texts and prepares the game for play.
+func (s Spec) Compile() (*Game, error) {
+	task, err := pddl.Parse(s.Domain, s.Problem)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	gram, err := grammar.Parse(s.Grammar)
+	if err != nil {
+		return nil, s.explain(fmt.Errorf("grammar: %w", err))
+	}
+	g := &Game{Spec: s, task: task, grammar: gram, names: objectNames(task), order: byName(task)}
+	g.rank = make([]int32, len(g.order))
+	for i, o := range g.order {
+		g.rank[o] = int32(i)
+	}
+	for _, a := range task.Actions {
+		verb, known := gram.Actions[a.Name]
+		if !known {
+			return nil, s.explain(fmt.Errorf("grammar: action %q of pddl_domain has no template and feedback", a.Name))
+		}
+		g.verbs = append(g.verbs, &verb)
+	}
+	if g.fast, g.declined = compile(g); g.declined != nil && !errors.Is(g.declined, errTooBig) {
+		return nil, s.explain(g.declined)
+	}
+	// The first observation and the first commands touch most of what can be
+	// wrong with a game, and show here what a bad one costs.
+	env := g.NewEnv()
+	if _, err = env.Reset(); err == nil {
+		err = env.eng.prepare()
+	}
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return g, nil
+}
+
+func (s Spec) explain(err error) error {
+	if s.ID == "" {
+		return err
+	}
+	return fmt.Errorf("game %s: %w", s.ID, err)
+}
+
+// Compiled reports whether the game runs on the compiled path, and why not.
+func (g *Game) Compiled() (bool, error) { return g.fast != nil, g.declined }

@@ -1,0 +1,328 @@
+package alfworld
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oreo-go/oreo/alfworld/grammar"
+	"github.com/oreo-go/oreo/alfworld/pddl"
+)
+
+// Limits of text generation.
+const (
+	maxExpansion = 64      // symbols inside symbols
+	maxText      = 1 << 20 // bytes of one observation
+)
+
+var (
+	errDeep = fmt.Errorf("grammar: symbols expand into symbols more than %d deep; is there a cycle?", maxExpansion)
+	errLong = errors.New("grammar: an observation grows beyond 1 MiB")
+)
+
+// writer expands texts for one observation. bound maps placeholders to
+// objects.
+type writer struct {
+	in    *interpreter
+	out   []byte
+	bound []binding
+	depth int
+}
+
+type binding struct {
+	name   string
+	object int32
+}
+
+func (in *interpreter) render(bound []binding, symbol string) (string, error) {
+	in.work = maxWork
+	w := &writer{in: in, bound: bound}
+	err := w.symbol(symbol)
+	return string(w.out), err
+}
+
+func (in *interpreter) feedback(v groundAction) (string, error) {
+	in.work = maxWork
+	w := &writer{in: in, bound: in.arguments(v.schema, v.binding)}
+	err := w.text(in.game.verbs[v.schema.Action].Feedback)
+	return string(w.out), err
+}
+
+func (in *interpreter) command(s *pddl.Schema, b []int32) (string, error) {
+	w := &writer{in: in, bound: in.arguments(s, b)}
+	err := w.text(in.game.verbs[s.Action].Template)
+	return strings.TrimFunc(string(w.out), isPythonSpace), err
+}
+
+func (in *interpreter) arguments(s *pddl.Schema, b []int32) []binding {
+	var bound []binding
+	for _, p := range in.game.task.Actions[s.Action].Params {
+		bound = append(bound, binding{p.Name, b[p.Slot]})
+	}
+	return bound
+}
+
+func (w *writer) symbol(name string) error {
+	rules, known := w.in.game.grammar.Rules[name]
+	if !known {
+		return fmt.Errorf("grammar: no rule for symbol #%s#", name)
+	}
+	if w.depth++; w.depth > maxExpansion {
+		return errDeep
+	}
+	defer func() { w.depth-- }()
+	for i := range rules {
+		matched := false
+		if err := w.match(rules[i].When, 0, func() (bool, error) { matched = true; return false, nil }); err != nil {
+			return err
+		}
+		if matched {
+			return w.text(rules[i].Text)
+		}
+	}
+	return fmt.Errorf("grammar: no rule of symbol #%s# applies", name)
+}
+
+func (w *writer) text(t grammar.Text) error {
+	for i := range t {
+		if w.in.work--; w.in.work < 0 {
+			return errWork
+		}
+		if err := w.part(&t[i]); err != nil {
+			return err
+		}
+		if len(w.out) > maxText {
+			return errLong
+		}
+	}
+	return nil
+}
+
+func (w *writer) part(p *grammar.Part) error {
+	switch {
+	case p.List:
+		return w.list(p)
+	case p.Each != nil:
+		return w.match(*p.Each, 0, func() (bool, error) { return true, w.item(p) })
+	}
+	return w.item(p)
+}
+
+func (w *writer) item(p *grammar.Part) error {
+	switch {
+	case p.Symbol != "":
+		return w.symbol(p.Symbol)
+	case p.Expr != nil:
+		s, err := w.value(p.Expr)
+		w.out = append(w.out, s...)
+		return err
+	}
+	w.out = append(w.out, p.Literal...)
+	return nil
+}
+
+// list writes the items as "A", "A, and B", "A, B, and C"; the words between
+// them, and for none at all, are rules of the grammar.
+func (w *writer) list(p *grammar.Part) error {
+	var items []string
+	collect := func() (bool, error) {
+		start := len(w.out)
+		err := w.item(p)
+		items = append(items, string(w.out[start:]))
+		w.out = w.out[:start]
+		return true, err
+	}
+	var err error
+	if p.Each != nil {
+		err = w.match(*p.Each, 0, collect)
+	} else {
+		_, err = collect()
+	}
+	if err != nil {
+		return err
+	}
+	if len(items) == 0 {
+		return w.symbol("list_empty")
+	}
+	for i, item := range items {
+		switch {
+		case i == 0:
+		case i == len(items)-1:
+			err = w.symbol("list_last_separator")
+		default:
+			err = w.symbol("list_separator")
+		}
+		if err != nil {
+			return err
+		}
+		w.out = append(w.out, item...)
+	}
+	return nil
+}
+
+func (w *writer) value(e grammar.Expr) (string, error) {
+	var s strings.Builder
+	for _, sum := range e {
+		s.Reset()
+		for _, t := range sum {
+			if t.Var == "" {
+				s.WriteString(t.Literal)
+				continue
+			}
+			o, known := w.lookup(t.Var)
+			if !known {
+				return "", fmt.Errorf("grammar: placeholder %q is not bound", t.Var)
+			}
+			s.WriteString(w.in.game.attribute(o, t.Attr))
+		}
+		if s.Len() > 0 {
+			break
+		}
+	}
+	return s.String(), nil
+}
+
+func (g *Game) attribute(o int32, a grammar.Attr) string {
+	switch a {
+	case grammar.ID:
+		return g.task.Objects[o].Name
+	case grammar.Type:
+		return g.typeName(o)
+	case grammar.IndefiniteArticle:
+		return grammar.Indefinite
+	case grammar.DefiniteArticle:
+		return "the"
+	}
+	return g.names[o]
+}
+
+func (w *writer) lookup(name string) (int32, bool) {
+	for i := len(w.bound) - 1; i >= 0; i-- {
+		if w.bound[i].name == name {
+			return w.bound[i].object, true
+		}
+	}
+	return 0, false
+}
+
+// match calls yield for every match of the patterns from next on, with the new
+// placeholders bound during the call; yield returns whether to go on.
+func (w *writer) match(q grammar.Query, next int, yield func() (bool, error)) error {
+	_, err := w.matchFrom(q, next, yield)
+	return err
+}
+
+func (w *writer) matchFrom(q grammar.Query, next int, yield func() (bool, error)) (more bool, err error) {
+	if next == len(q) {
+		return yield()
+	}
+	pat := &q[next]
+	pred := w.in.game.textPredicate(pat.Pred)
+	if pred < 0 || w.in.game.arity(pred) != len(pat.Args) {
+		return true, nil
+	}
+	scope := len(w.bound)
+	defer func() { w.bound = w.bound[:scope] }()
+	for _, sig := range w.in.game.signatures(pat) {
+		for _, key := range w.in.text[pred] {
+			if w.in.work--; w.in.work < 0 {
+				return false, errWork
+			}
+			w.bound = w.bound[:scope]
+			if !w.fits(pat, sig, key) {
+				continue
+			}
+			if more, err := w.matchFrom(q, next+1, yield); !more || err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// fits binds the placeholders of pat to the arguments of a fact.
+func (w *writer) fits(pat *grammar.Pattern, sig []int, key string) bool {
+	g := w.in.game
+	for i, arg := range pat.Args {
+		o := g.order[binary.BigEndian.Uint32([]byte(key[4*i:]))]
+		if g.task.Objects[o].Type != sig[i] {
+			return false
+		}
+		if have, known := w.lookup(arg.Var); known {
+			if have != o {
+				return false
+			}
+			continue
+		}
+		for _, b := range w.bound {
+			if b.object == o {
+				return false
+			}
+		}
+		w.bound = append(w.bound, binding{arg.Var, o})
+	}
+	return true
+}
+
+// textPredicate numbers the facts of the text: predicates, then their
+// negations; -1 when there can be none.
+func (g *Game) textPredicate(name string) int {
+	for p := range g.task.Predicates {
+		if g.task.Predicates[p].Name == name {
+			return p
+		}
+	}
+	if rest, negative := strings.CutPrefix(name, "not_"); negative {
+		for p := range g.task.Predicates {
+			if g.task.Predicates[p].Name == rest {
+				return p + len(g.task.Predicates)
+			}
+		}
+	}
+	return -1
+}
+
+func (g *Game) arity(textPred int) int {
+	return g.task.Predicates[textPred%len(g.task.Predicates)].Arity
+}
+
+// signatures lists the type signatures a pattern matches: its own first, then
+// those with subtypes, breadth first.
+func (g *Game) signatures(pat *grammar.Pattern) [][]int {
+	first := make([]int, len(pat.Args))
+	for i, a := range pat.Args {
+		if first[i] = g.task.TypeID(a.Type); first[i] < 0 {
+			return nil
+		}
+	}
+	all := [][]int{first}
+	for i := 0; i < len(all) && len(all) < 1024; i++ {
+		for arg := range first {
+			for sub := range g.task.Types {
+				if g.task.Types[sub].Parent != all[i][arg] {
+					continue
+				}
+				next := append([]int(nil), all[i]...)
+				next[arg] = sub
+				if !containsSignature(all, next) {
+					all = append(all, next)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func containsSignature(all [][]int, sig []int) bool {
+	for _, s := range all {
+		same := true
+		for i := range s {
+			same = same && s[i] == sig[i]
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}

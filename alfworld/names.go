@@ -1,0 +1,56 @@
+package alfworld
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/oreo-go/oreo/alfworld/pddl"
+)
+
+// objectNames gives every object the name that commands and observations use.
+// An identifier such as mug_bar__plus_02_dot_04... becomes "mug 2": the text
+// before the first _bar_ (with "basin" added where the identifier mentions one)
+// and a number, counted down over the identifiers in ascending order. Only
+// objects that some initial fact is about take part in the count. Identifiers
+// without _bar_ keep their text, followed by a space, as the reference does.
+func objectNames(t *pddl.Task) []string {
+	used := make([]bool, len(t.Objects))
+	for _, a := range t.Init {
+		for _, arg := range a.Args {
+			used[arg.In(nil)] = true
+		}
+	}
+	names := make([]string, len(t.Objects))
+	base := make([]string, len(t.Objects))
+	left := map[string]int{}
+	for i, o := range t.Objects {
+		kind, _, mangled := strings.Cut(o.Name, "_bar_")
+		if !mangled || !used[i] {
+			names[i] = o.Name + " "
+			continue
+		}
+		if strings.Contains(o.Name, "basin") {
+			kind += "basin"
+		}
+		base[i] = kind
+		left[kind]++
+	}
+	for _, i := range byName(t) {
+		if base[i] != "" {
+			names[i] = base[i] + " " + strconv.Itoa(left[base[i]])
+			left[base[i]]--
+		}
+	}
+	return names
+}
+
+// byName lists the objects in ascending order of identifier.
+func byName(t *pddl.Task) []int32 {
+	ids := make([]int32, len(t.Objects))
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	sort.Slice(ids, func(a, b int) bool { return t.Objects[ids[a]].Name < t.Objects[ids[b]].Name })
+	return ids
+}

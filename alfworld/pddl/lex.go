@@ -1,0 +1,117 @@
+package pddl
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Limits on what a file may ask for. Real games are two orders of magnitude
+// below each of them.
+const (
+	maxDepth   = 100     // nesting of parentheses
+	maxNodes   = 400_000 // atoms and lists in one text
+	maxObjects = 20_000
+	maxArity   = 16
+	maxSlots   = 64 // parameters and quantified variables of one action
+)
+
+// node is one atom or one parenthesised list, with the line it starts on.
+type node struct {
+	atom string
+	list []node
+	line int
+}
+
+func (n node) isList() bool { return n.atom == "" }
+
+// head is the first atom of a list, "" when there is none.
+func (n node) head() string {
+	if len(n.list) == 0 {
+		return ""
+	}
+	return n.list[0].atom
+}
+
+// reader turns text into nodes. Names are lower-cased, as the Lisp reader of
+// the reference planner does; ';' starts a comment that ends with the line.
+type reader struct {
+	text  string
+	pos   int
+	line  int
+	nodes int
+}
+
+func readOne(text string) (node, error) {
+	r := &reader{text: strings.ToLower(text), line: 1}
+	n, err := r.next(0)
+	if err != nil {
+		return node{}, err
+	}
+	if !n.isList() {
+		return node{}, fmt.Errorf("line %d: want (define ...), got %q", n.line, n.atom)
+	}
+	r.skip()
+	if r.pos < len(r.text) {
+		return node{}, fmt.Errorf("line %d: text after the closing parenthesis: %.20q", r.line, r.text[r.pos:])
+	}
+	return n, nil
+}
+
+func (r *reader) skip() {
+	for r.pos < len(r.text) {
+		switch c := r.text[r.pos]; {
+		case c == '\n':
+			r.line++
+			r.pos++
+		case c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v':
+			r.pos++
+		case c == ';':
+			end := strings.IndexByte(r.text[r.pos:], '\n')
+			if end < 0 {
+				r.pos = len(r.text)
+				return
+			}
+			r.pos += end
+		default:
+			return
+		}
+	}
+}
+
+func (r *reader) next(depth int) (node, error) {
+	r.skip()
+	if r.pos == len(r.text) {
+		return node{}, fmt.Errorf("line %d: the text ends inside a list: a ) is missing", r.line)
+	}
+	if r.nodes++; r.nodes > maxNodes {
+		return node{}, fmt.Errorf("line %d: more than %d symbols", r.line, maxNodes)
+	}
+	if depth > maxDepth {
+		return node{}, fmt.Errorf("line %d: parentheses nest deeper than %d", r.line, maxDepth)
+	}
+	start := r.line
+	switch r.text[r.pos] {
+	case ')':
+		return node{}, fmt.Errorf("line %d: a ) without its (", r.line)
+	case '(':
+		r.pos++
+		n := node{line: start}
+		for {
+			r.skip()
+			if r.pos < len(r.text) && r.text[r.pos] == ')' {
+				r.pos++
+				return n, nil
+			}
+			kid, err := r.next(depth + 1)
+			if err != nil {
+				return node{}, err
+			}
+			n.list = append(n.list, kid)
+		}
+	}
+	from := r.pos
+	for r.pos < len(r.text) && !strings.ContainsRune("() \t\r\n\f\v;", rune(r.text[r.pos])) {
+		r.pos++
+	}
+	return node{atom: r.text[from:r.pos], line: start}, nil
+}

@@ -1,0 +1,482 @@
+package pddl
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Parse reads a domain and a problem. Errors name the text, the line, the
+// offending symbol and, for a feature outside the subset, the feature.
+func Parse(domain, problem string) (*Task, error) {
+	p := &parser{
+		task:    &Task{Types: []Type{{Name: "object", Parent: -1}}},
+		types:   map[string]int{"object": 0},
+		objects: map[string]int{},
+		preds:   map[string]int{},
+	}
+	if err := p.domain(domain); err != nil {
+		return nil, fmt.Errorf("pddl_domain: %w", err)
+	}
+	if err := p.problem(problem); err != nil {
+		return nil, fmt.Errorf("pddl_problem: %w", err)
+	}
+	// Actions come after the objects they may mention.
+	for _, n := range p.actions {
+		if err := p.action(n); err != nil {
+			return nil, fmt.Errorf("pddl_domain: %w", err)
+		}
+	}
+	if err := p.task.normalise(); err != nil {
+		return nil, fmt.Errorf("pddl_domain: %w", err)
+	}
+	return p.task, nil
+}
+
+type parser struct {
+	task    *Task
+	types   map[string]int
+	objects map[string]int
+	preds   map[string]int
+	actions []node
+
+	// scope of the formula being read
+	vars  []Var
+	slots int
+}
+
+func bad(n node, format string, args ...any) error {
+	return fmt.Errorf("line %d: %s", n.line, fmt.Sprintf(format, args...))
+}
+
+// sections checks (define (KIND name) ...) and returns what follows.
+func sections(text, kind string) ([]node, error) {
+	top, err := readOne(text)
+	if err != nil {
+		return nil, err
+	}
+	if top.head() != "define" || len(top.list) < 2 || top.list[1].head() != kind {
+		return nil, bad(top, "want (define (%s NAME) ...)", kind)
+	}
+	return top.list[2:], nil
+}
+
+func (p *parser) domain(text string) error {
+	parts, err := sections(text, "domain")
+	if err != nil {
+		return err
+	}
+	for _, n := range parts {
+		switch h := n.head(); h {
+		case ":requirements", ":functions":
+		case ":types":
+			err = p.declareTypes(n.list[1:])
+		case ":constants":
+			err = p.declareObjects(n.list[1:])
+		case ":predicates":
+			err = p.declarePredicates(n.list[1:])
+		case ":action":
+			p.actions = append(p.actions, n)
+		default:
+			err = bad(n, "not supported: section %q", h)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) problem(text string) error {
+	parts, err := sections(text, "problem")
+	if err != nil {
+		return err
+	}
+	for _, n := range parts {
+		switch h := n.head(); h {
+		case ":domain", ":requirements", ":metric":
+		case ":objects":
+			err = p.declareObjects(n.list[1:])
+		case ":init":
+			err = p.initFacts(n.list[1:])
+		case ":goal":
+			if len(n.list) != 2 {
+				return bad(n, ":goal wants one formula")
+			}
+			p.vars, p.slots = nil, 0
+			p.task.Goal, err = p.formula(n.list[1])
+		default:
+			err = bad(n, "not supported: section %q", h)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// typed reads "a b - t c" into names with type names, "object" by default.
+func typed(list []node, yield func(n node, typ string) error) error {
+	for i := 0; i < len(list); {
+		j, typ := i, "object"
+		for ; j < len(list) && list[j].atom != "-"; j++ {
+			if list[j].isList() {
+				return bad(list[j], "want a name, got a list")
+			}
+		}
+		next := j
+		if j < len(list) {
+			if j+1 == len(list) {
+				return bad(list[j], "a type name is missing after -")
+			}
+			if list[j+1].isList() {
+				return bad(list[j+1], "not supported: type %q", list[j+1].head())
+			}
+			typ, next = list[j+1].atom, j+2
+		}
+		for ; i < j; i++ {
+			if err := yield(list[i], typ); err != nil {
+				return err
+			}
+		}
+		i = next
+	}
+	return nil
+}
+
+func (p *parser) declareTypes(list []node) error {
+	parents := map[string]string{}
+	if err := typed(list, func(n node, parent string) error {
+		if _, known := p.types[n.atom]; !known {
+			p.types[n.atom] = len(p.task.Types)
+			p.task.Types = append(p.task.Types, Type{Name: n.atom, Parent: 0})
+		}
+		if n.atom != "object" { // alfred declares object, which is also the root
+			parents[n.atom] = parent
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for name, parent := range parents {
+		id, known := p.types[parent]
+		if !known {
+			return fmt.Errorf("type %q: parent %q is not declared", name, parent)
+		}
+		p.task.Types[p.types[name]].Parent = id
+	}
+	for i := range p.task.Types {
+		steps := 0
+		for t := i; t >= 0; t = p.task.Types[t].Parent {
+			if steps++; steps > len(p.task.Types) {
+				return fmt.Errorf("type %q is its own ancestor", p.task.Types[i].Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *parser) declareObjects(list []node) error {
+	return typed(list, func(n node, typ string) error {
+		id, known := p.types[typ]
+		if !known {
+			return bad(n, "object %q has type %q, which is not declared", n.atom, typ)
+		}
+		if old, twice := p.objects[n.atom]; twice {
+			if p.task.Objects[old].Type != id {
+				return bad(n, "object %q is declared twice, with different types", n.atom)
+			}
+			return nil
+		}
+		if len(p.task.Objects) == maxObjects {
+			return bad(n, "more than %d objects", maxObjects)
+		}
+		p.addObject(n.atom, id)
+		return nil
+	})
+}
+
+func (p *parser) addObject(name string, typ int) int {
+	id := len(p.task.Objects)
+	p.objects[name] = id
+	p.task.Objects = append(p.task.Objects, Object{Name: name, Type: typ})
+	return id
+}
+
+func (p *parser) declarePredicates(list []node) error {
+	for _, n := range list {
+		arity := 0
+		if !n.isList() || n.head() == "" {
+			return bad(n, "want (predicate ?arguments), got %q", n.atom)
+		}
+		if err := typed(n.list[1:], func(node, string) error { arity++; return nil }); err != nil {
+			return err
+		}
+		if _, err := p.pred(n, arity); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) pred(n node, arity int) (int, error) {
+	name := n.head()
+	id, known := p.preds[name]
+	if !known {
+		if arity > maxArity {
+			return 0, bad(n, "predicate %q has %d arguments; at most %d are supported", name, arity, maxArity)
+		}
+		id = len(p.task.Predicates)
+		p.preds[name] = id
+		p.task.Predicates = append(p.task.Predicates, Predicate{Name: name, Arity: arity})
+	}
+	if want := p.task.Predicates[id].Arity; want != arity {
+		return 0, bad(n, "predicate %q has %d arguments here, %d where it was declared", name, arity, want)
+	}
+	return id, nil
+}
+
+func (p *parser) initFacts(list []node) error {
+	for _, n := range list {
+		if !n.isList() || n.head() == "" {
+			return bad(n, "want a fact, got %q", n.atom)
+		}
+		if n.head() == "=" { // a number, such as a distance
+			continue
+		}
+		if n.head() == "not" {
+			continue // what is not said is false already
+		}
+		pred, err := p.pred(n, len(n.list)-1)
+		if err != nil {
+			return err
+		}
+		a := Atom{Pred: pred, Args: make([]Term, 0, len(n.list)-1)}
+		for _, arg := range n.list[1:] {
+			id, known := p.objects[arg.atom]
+			if !known {
+				return bad(arg, "fact %q: object %q is not declared", n.head(), arg.atom)
+			}
+			a.Args = append(a.Args, Const(id))
+		}
+		p.task.Init = append(p.task.Init, a)
+	}
+	return nil
+}
+
+func (p *parser) action(n node) error {
+	if len(n.list) < 2 || n.list[1].isList() {
+		return bad(n, "an action without a name")
+	}
+	a := Action{Name: n.list[1].atom, pre: Formula{Op: And}}
+	p.vars, p.slots = nil, 0
+	rest := n.list[2:]
+	if len(rest)%2 != 0 {
+		return bad(n, "action %s: a section has no value", a.Name)
+	}
+	var err error
+	for i := 0; i < len(rest) && err == nil; i += 2 {
+		key, val := rest[i].atom, rest[i+1]
+		switch key {
+		case ":parameters":
+			a.Params, err = p.declareVars(val.list)
+		case ":precondition":
+			a.pre, err = p.formula(val)
+		case ":effect":
+			err = p.effect(val, nil, Formula{Op: And}, &a.effects)
+		default:
+			err = bad(rest[i], "not supported: action section %q", key)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("action %s: %w", a.Name, err)
+	}
+	a.Slots = p.slots
+	p.task.Actions = append(p.task.Actions, a)
+	return nil
+}
+
+// declareVars gives each variable a slot and puts it in scope.
+func (p *parser) declareVars(list []node) ([]Var, error) {
+	var out []Var
+	err := typed(list, func(n node, typ string) error {
+		if !strings.HasPrefix(n.atom, "?") {
+			return bad(n, "want a ?variable, got %q", n.atom)
+		}
+		id, known := p.types[typ]
+		if !known {
+			id = -1
+		}
+		if p.slots == maxSlots {
+			return bad(n, "more than %d variables", maxSlots)
+		}
+		out = append(out, Var{Name: n.atom[1:], Slot: p.slots, Type: id})
+		p.slots++
+		return nil
+	})
+	p.vars = append(p.vars, out...)
+	return out, err
+}
+
+func (p *parser) term(n node) (Term, error) {
+	if n.isList() {
+		return 0, bad(n, "not supported: a function term %q", n.head())
+	}
+	if strings.HasPrefix(n.atom, "?") {
+		for i := len(p.vars) - 1; i >= 0; i-- {
+			if p.vars[i].Name == n.atom[1:] {
+				return Term(p.vars[i].Slot), nil
+			}
+		}
+		return 0, bad(n, "variable %q is not in scope", n.atom)
+	}
+	id, known := p.objects[n.atom]
+	if !known {
+		id = p.addObject(n.atom, -1)
+	}
+	return Const(id), nil
+}
+
+func (p *parser) atom(n node) (Atom, error) {
+	pred, err := p.pred(n, len(n.list)-1)
+	if err != nil {
+		return Atom{}, err
+	}
+	a := Atom{Pred: pred}
+	for _, arg := range n.list[1:] {
+		t, err := p.term(arg)
+		if err != nil {
+			return Atom{}, err
+		}
+		a.Args = append(a.Args, t)
+	}
+	return a, nil
+}
+
+func (p *parser) formula(n node) (Formula, error) {
+	if !n.isList() {
+		return Formula{}, bad(n, "want a formula, got %q", n.atom)
+	}
+	args := n.list[min(1, len(n.list)):]
+	switch h := n.head(); h {
+	case "", "and", "or":
+		if h == "" && len(n.list) > 0 {
+			return Formula{}, bad(n, "a formula that starts with a list")
+		}
+		f := Formula{Op: And}
+		if h == "or" {
+			f.Op = Or
+		}
+		for _, k := range args {
+			kid, err := p.formula(k)
+			if err != nil {
+				return f, err
+			}
+			f.Kids = append(f.Kids, kid)
+		}
+		return f, nil
+	case "not":
+		if len(args) != 1 {
+			return Formula{}, bad(n, "not wants one formula, got %d", len(args))
+		}
+		kid, err := p.formula(args[0])
+		return Formula{Op: Not, Kids: []Formula{kid}}, err
+	case "imply":
+		if len(args) != 2 {
+			return Formula{}, bad(n, "imply wants two formulas, got %d", len(args))
+		}
+		a, err := p.formula(args[0])
+		if err != nil {
+			return a, err
+		}
+		b, err := p.formula(args[1])
+		return Formula{Op: Or, Kids: []Formula{{Op: Not, Kids: []Formula{a}}, b}}, err
+	case "exists", "forall":
+		return p.quantified(n, args)
+	case "=":
+		f := Formula{Op: Same}
+		for _, k := range args {
+			t, err := p.term(k)
+			if err != nil {
+				return f, err
+			}
+			f.Atom.Args = append(f.Atom.Args, t)
+		}
+		if len(args) != 2 {
+			return f, bad(n, "= wants two terms, got %d", len(args))
+		}
+		return f, nil
+	case "<", ">", "<=", ">=", "preference", "always", "sometime":
+		return Formula{}, bad(n, "not supported: condition %q", h)
+	}
+	a, err := p.atom(n)
+	return Formula{Op: Holds, Atom: a}, err
+}
+
+func (p *parser) quantified(n node, args []node) (Formula, error) {
+	if len(args) != 2 || !args[0].isList() {
+		return Formula{}, bad(n, "%s wants a list of variables and a formula", n.head())
+	}
+	f := Formula{Op: Exists}
+	if n.head() == "forall" {
+		f.Op = Forall
+	}
+	scope := len(p.vars)
+	defer func() { p.vars = p.vars[:scope] }()
+	var err error
+	if f.Vars, err = p.declareVars(args[0].list); err != nil {
+		return f, err
+	}
+	kid, err := p.formula(args[1])
+	f.Kids = []Formula{kid}
+	return f, err
+}
+
+func (p *parser) effect(n node, vars []Var, when Formula, out *[]Effect) error {
+	switch h := n.head(); h {
+	case "":
+		if len(n.list) > 0 || !n.isList() {
+			return bad(n, "want an effect, got %q", n.atom)
+		}
+		return nil
+	case "and":
+		for _, k := range n.list[1:] {
+			if err := p.effect(k, vars, when, out); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "increase": // a cost
+		return nil
+	case "when", "forall":
+		if len(n.list) != 3 {
+			return bad(n, "%s wants two parts, got %d", h, len(n.list)-1)
+		}
+		if h == "when" {
+			cond, err := p.formula(n.list[1])
+			if err != nil {
+				return err
+			}
+			return p.effect(n.list[2], vars, Formula{Op: And, Kids: append(append([]Formula(nil), when.Kids...), cond)}, out)
+		}
+		scope := len(p.vars)
+		defer func() { p.vars = p.vars[:scope] }()
+		more, err := p.declareVars(n.list[1].list)
+		if err != nil {
+			return err
+		}
+		return p.effect(n.list[2], concat(vars, more), when, out)
+	case "assign", "decrease", "scale-up", "scale-down":
+		return bad(n, "not supported: effect %q", h)
+	case "not":
+		if len(n.list) != 2 {
+			return bad(n, "not wants one atom")
+		}
+		a, err := p.atom(n.list[1])
+		*out = append(*out, Effect{Vars: vars, When: when, Atom: a})
+		return err
+	default:
+		a, err := p.atom(n)
+		*out = append(*out, Effect{Vars: vars, When: when, Atom: a, Add: true})
+		return err
+	}
+}
