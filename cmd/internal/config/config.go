@@ -48,7 +48,8 @@ func Load(dst any, path string, set []string) error {
 		}
 	}
 	for _, f := range fields {
-		if f.tag.Get("required") == "true" && f.value.IsZero() {
+		empty := f.value.IsZero() || f.value.Kind() == reflect.Slice && f.value.Len() == 0
+		if empty && f.tag.Get("required") == "true" {
 			return fmt.Errorf("%s is missing: write it in the configuration file or give --set %s=…", f.key, f.key)
 		}
 	}

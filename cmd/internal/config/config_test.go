@@ -27,6 +27,7 @@ type testConfig struct {
 	Mode    mode      `yaml:"mode"`
 	Resume  bool      `yaml:"resume"`
 	Weights []float64 `yaml:"weights" range:"(0,)"`
+	Names   []string  `yaml:"names" required:"true"`
 	Hidden  func()    `yaml:"-"`
 }
 
@@ -52,7 +53,7 @@ func (c *testConfig) Validate() error {
 }
 
 func defaults() *testConfig {
-	return &testConfig{LR: 5e-6, Warmup: 0.03, Steps: 100, Level: "token"}
+	return &testConfig{LR: 5e-6, Warmup: 0.03, Steps: 100, Level: "token", Names: []string{"n"}}
 }
 
 func TestLoad(t *testing.T) {
@@ -73,7 +74,7 @@ resume: true
 		t.Fatal(err)
 	}
 	want := &testConfig{common: common{Model: "no", Data: []string{"a.jsonl", "b c.jsonl"}, Seed: 1<<64 - 1},
-		LR: 1e-5, Warmup: .1, Steps: 30, Level: "step", Mode: 1, Resume: true, Weights: []float64{1, .5}}
+		LR: 1e-5, Warmup: .1, Steps: 30, Level: "step", Mode: 1, Resume: true, Weights: []float64{1, .5}, Names: []string{"n"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("have %+v\nwant %+v", got, want)
 	}
@@ -102,6 +103,7 @@ func TestMistakes(t *testing.T) {
 		{"model: m\nlr: [1\n", "", `c.yaml:2: `},
 		{"lr: 1\n", "", `model is missing`},
 		{"", "", `model is missing`},
+		{"model: m\nnames: []\n", "", `names is missing`},
 		{"model: m\n", "lr", `--set lr: want key=value`},
 		{"model: m\n", "modle=x", `--set modle=x: unknown key "modle"; did you mean "model"?`},
 		{"model: m\n", "steps=", `--set steps=: want an integer, have ""`},
@@ -176,6 +178,8 @@ func TestDescribe(t *testing.T) {
   resume (bool, default false)
 
   weights (list of numbers, > 0)
+
+  names (list of strings, required)
 `
 	if got := Describe(defaults()); got != want {
 		t.Errorf("have:\n%s\nwant:\n%s", got, want)
