@@ -44,11 +44,20 @@ func (s *Seq) Rewind(n int) error {
 // Fork returns n copies of each sequence, in order. What is in the cache is
 // copied, not computed again.
 func (e *Engine) Fork(n int, seqs ...*Seq) ([][]*Seq, error) {
+	counts := make([]int, len(seqs))
+	for i := range counts {
+		counts[i] = n
+	}
+	return e.ForkEach(seqs, counts)
+}
+
+// ForkEach is Fork with a number of copies for each sequence.
+func (e *Engine) ForkEach(seqs []*Seq, counts []int) ([][]*Seq, error) {
 	out := make([][]*Seq, len(seqs))
 	var failed error
 	err := e.do(func() {
 		for i, s := range seqs {
-			for range n {
+			for range counts[i] {
 				f := &Seq{e: e, ids: slices.Clone(s.ids)}
 				if s.row != nil {
 					if f.row, failed = e.pool.Fork(s.row); failed != nil {

@@ -1,0 +1,14 @@
+// Package runtime is what programs embed: it opens the folders that oreo-export
+// makes and generates with a policy, scores with a critic, and searches with
+// both. It needs one shared library, onnxruntime, loaded at run time; neither
+// Python nor libtorch.
+//
+//	policy, err := oreo.OpenPolicy("out/policy", oreo.Options{})
+//	critic, err := oreo.OpenValue("out/critic", oreo.Options{})
+//	result, err := oreo.Search(ctx, policy, critic, oreo.Text("1+1=?\n"), oreo.SearchConfig{Width: 3})
+//
+// Everything is safe for concurrent use, and concurrent calls share the models'
+// batches. Nothing is written to the terminal. Results depend on the seed and
+// the question's index, not on what else runs (up to the rounding of the
+// library's kernels, which may take another path in a batch of another size).
+package runtime

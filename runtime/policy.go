@@ -1,0 +1,221 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/manifest"
+	"github.com/oreo-go/oreo/runtime/sample"
+	"github.com/oreo-go/oreo/runtime/tokenizer"
+)
+
+// Policy is a language model that was opened for generation.
+type Policy struct{ *artifact }
+
+// OpenPolicy opens the folder that `oreo-export policy` made. The caller ends
+// with Close.
+func OpenPolicy(dir string, opt Options) (*Policy, error) {
+	a, err := open(dir, manifest.Policy, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Policy{a}, nil
+}
+
+// GenerateConfig says how to continue a prompt. The zero value is greedy.
+type GenerateConfig struct {
+	sample.Config          // temperature and filters
+	MaxNewTokens  int      // 0 is 256; the model's positions bound it too
+	Stop          []string // texts that end the answer and are not part of it
+	Seed          uint64
+	Question      uint64 // index of the question, and
+	Sample        uint64 // of the sample: with Seed they fix all draws
+}
+
+// Finish says why an answer ended.
+type Finish string
+
+// Reasons to end.
+const (
+	FinishEnd    Finish = "end"    // the model wrote an end token
+	FinishStop   Finish = "stop"   // a stop string appeared
+	FinishLength Finish = "length" // MaxNewTokens, or no position was left
+)
+
+// Token is a piece of an answer as it is generated.
+type Token struct {
+	ID      int
+	Text    string  // what can be shown now; it may lag behind the tokens
+	LogProb float64 // natural, under the model itself: temperature 1, no filters
+	Finish  Finish  // not empty with the last token
+}
+
+// Completion is a whole answer.
+type Completion struct {
+	Text     string // special tokens and the stop string left out
+	IDs      []int  // the end token included, if there is one
+	LogProbs []float64
+	Finish   Finish
+}
+
+// Generate continues prompt token by token. Leaving the loop, like the end of
+// ctx, stops the work. An error ends the sequence.
+func (p *Policy) Generate(ctx context.Context, prompt Prompt, cfg GenerateConfig) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		tokens := make(chan Token, 64)
+		failed := make(chan error, 1)
+		go func() {
+			defer close(tokens)
+			failed <- p.sample(ctx, prompt, 1, cfg, func(_ int, t Token) {
+				select {
+				case tokens <- t:
+				case <-ctx.Done():
+				}
+			})
+		}()
+		for t := range tokens {
+			if !yield(t, nil) {
+				cancel()
+				<-failed // the model is let go of before Generate returns
+				return
+			}
+		}
+		if err := <-failed; err != nil {
+			yield(Token{}, err)
+		}
+	}
+}
+
+// Sample draws n answers to prompt, which is run once for all of them. They are
+// numbered from cfg.Sample on. If ctx ends, what was reached is returned with
+// its error; answers cut short have no Finish.
+func (p *Policy) Sample(ctx context.Context, prompt Prompt, n int, cfg GenerateConfig) ([]Completion, error) {
+	out := make([]Completion, n)
+	texts := make([]strings.Builder, n)
+	err := p.sample(ctx, prompt, n, cfg, func(i int, t Token) {
+		texts[i].WriteString(t.Text)
+		out[i].IDs = append(out[i].IDs, t.ID)
+		out[i].LogProbs = append(out[i].LogProbs, t.LogProb)
+		out[i].Finish = t.Finish
+	})
+	for i := range out {
+		out[i].Text = texts[i].String()
+	}
+	return out, err
+}
+
+// sample draws n answers in waves of as many as there are rows. emit is called
+// for each token; calls for different samples may overlap.
+func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateConfig, emit func(i int, t Token)) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if n < 1 {
+		return fmt.Errorf("%d samples, want 1 or more", n)
+	}
+	ids, err := p.Tokens(prompt)
+	if err != nil {
+		return err
+	}
+	if cfg.MaxNewTokens == 0 {
+		cfg.MaxNewTokens = 256
+	}
+	if cfg.MaxNewTokens = min(cfg.MaxNewTokens, p.MaxPositions()+1-len(ids)); cfg.MaxNewTokens < 1 {
+		return fmt.Errorf("max new tokens is %d, want 1 or more", cfg.MaxNewTokens)
+	}
+	wave := min(n, p.MaxRows())
+	return p.run(ctx, wave, func(ctx context.Context) error {
+		root := p.engine.NewSeq()
+		root.Append(ids...)
+		defer func() { p.engine.Free(root) }()
+		if err := p.engine.Run(ctx, engine.Job{Seq: root}); err != nil {
+			return err
+		}
+		for first := 0; first < n; first += wave {
+			if err := p.wave(ctx, root, first, min(wave, n-first), cfg, emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// wave draws samples [first, first+n) from forks of root, and leaves root with
+// the prompt alone.
+func (p *Policy) wave(ctx context.Context, root *engine.Seq, first, n int, cfg GenerateConfig, emit func(int, Token)) error {
+	prompt, last := root.Len(), root.IDs()[root.Len()-1]
+	forks, err := p.engine.Fork(n-1, root)
+	if err != nil {
+		return err
+	}
+	defer p.engine.Free(forks[0]...)
+	jobs := make([]engine.Job, n)
+	writers := make([]*writer, n)
+	for i, seq := range append(forks[0], root) {
+		index := first + i
+		rng := sample.Rand(cfg.Seed, cfg.Question, cfg.Sample+uint64(index), 0)
+		writers[i] = &writer{
+			p: p, cfg: &cfg, left: cfg.MaxNewTokens, sampler: sample.New(cfg.Config, rng),
+			decoder: p.tokenizer.NewDecoder(true), stop: sample.NewStopper(cfg.Stop),
+			emit: func(t Token) { emit(index, t) },
+		}
+		jobs[i] = engine.Job{Seq: seq, Step: writers[i].step}
+	}
+	err = p.engine.Run(ctx, jobs...)
+	for _, w := range writers {
+		if w.err != nil && err == nil {
+			err = w.err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := root.Rewind(prompt - 1); err != nil {
+		return err
+	}
+	root.Append(last) // pending again, for the next wave
+	return nil
+}
+
+// writer turns the model's answers into one sample's tokens.
+type writer struct {
+	p       *Policy
+	cfg     *GenerateConfig
+	left    int // tokens it may still write
+	sampler *sample.Sampler
+	decoder *tokenizer.Decoder
+	stop    *sample.Stopper
+	emit    func(Token)
+	err     error
+}
+
+func (w *writer) step(_ int, logits []float32) (next int, more bool) {
+	id, logProb, err := w.sampler.Pick(logits)
+	if err != nil {
+		w.err = err
+		return 0, false
+	}
+	t := Token{ID: id, LogProb: logProb}
+	w.left--
+	var stopped bool
+	t.Text, stopped = w.stop.Push(w.decoder.Push(id))
+	switch {
+	case w.p.config.IsEOS(id):
+		t.Finish = FinishEnd
+	case stopped:
+		t.Finish = FinishStop
+	case w.left == 0:
+		t.Finish = FinishLength
+	}
+	if t.Finish != "" && !stopped {
+		rest, _ := w.stop.Push(w.decoder.Flush())
+		t.Text += rest + w.stop.Flush()
+	}
+	w.emit(t)
+	return id, t.Finish == ""
+}

@@ -1,0 +1,179 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/oreo-go/oreo/runtime/chat"
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/manifest"
+	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/ort"
+	"github.com/oreo-go/oreo/runtime/tokenizer"
+)
+
+// Options say where and how a model runs; the zero value is the CPU.
+type Options struct {
+	Library string // libonnxruntime file or folder; empty: ORT_LIB, then where make setup put it, then the system
+	Device  string // cpu (also empty), cuda, cuda:N, or auto: the GPU if there is one
+	Threads int    // CPU threads; 0 is all that Go may use
+	MaxRows int    // sequences in the cache at once; 0 is 64. Beam search needs Width*Width
+	Chunk   int    // most tokens of one prefill pass; 0 is 512
+}
+
+// Errors that callers may want to tell apart, besides those of ctx.
+var (
+	ErrNoLibrary = ort.ErrNoLibrary                  // onnxruntime was not found
+	ErrDevice    = ort.ErrDevice                     // the device cannot be used
+	ErrGraph     = ort.ErrGraph                      // the ONNX file is not one of oreo-export
+	ErrTooLong   = engine.ErrTooLong                 // more tokens than the model has positions
+	ErrRows      = engine.ErrRows                    // more sequences at once than Options.MaxRows
+	ErrClosed    = engine.ErrClosed                  // the model was closed
+	ErrNoChat    = chat.ErrNoTemplate                // messages for a model without a chat template
+	ErrKind      = errors.New("wrong kind of model") // a critic opened as policy, or the other way round
+)
+
+// Prompt is what a model reads first: either Text, taken as it is, or Messages,
+// put through the model's chat template with the assistant's turn opened.
+type Prompt struct {
+	Text     string
+	Messages []chat.Message
+}
+
+// Text is a prompt of plain text.
+func Text(text string) Prompt { return Prompt{Text: text} }
+
+// Chat is a prompt of messages.
+func Chat(messages ...chat.Message) Prompt { return Prompt{Messages: messages} }
+
+// artifact is an opened model, policy or critic.
+type artifact struct {
+	dir       string
+	manifest  *manifest.Manifest
+	config    *model.Config
+	tokenizer *tokenizer.Tokenizer
+	chat      *chat.Template // nil if the model has none
+	session   *ort.Session
+	engine    *engine.Engine
+	prefix    []int  // tokens the model wants before any text, such as <s>
+	prefixed  string // their text
+}
+
+func open(dir string, kind manifest.Kind, opt Options) (_ *artifact, err error) {
+	a := &artifact{dir: dir}
+	if a.manifest, err = manifest.Load(dir); err != nil {
+		return nil, err
+	}
+	if a.manifest.Kind != kind {
+		return nil, fmt.Errorf("%s: %w: it is a %s, a %s is needed", dir, ErrKind, a.manifest.Kind, kind)
+	}
+	if a.config, err = model.LoadConfig(dir); err != nil {
+		return nil, err
+	}
+	if a.tokenizer, err = tokenizer.Load(dir); err != nil {
+		return nil, err
+	}
+	if a.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
+		return nil, err
+	}
+	spec := engine.Spec{Width: 1, Vocab: a.manifest.Dims.Vocab, MaxPositions: a.manifest.Dims.MaxPositions}
+	if kind == manifest.Policy {
+		spec.Width = spec.Vocab
+	}
+	a.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	if err != nil {
+		return nil, err
+	}
+	if a.engine, err = engine.New(a.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
+		return nil, errors.Join(err, a.session.Close())
+	}
+	a.findPrefix()
+	return a, nil
+}
+
+// Close frees the model; calls under way fail with ErrClosed.
+func (a *artifact) Close() error {
+	return errors.Join(a.engine.Close(), a.session.Close())
+}
+
+// Device is where the model runs: cpu or cuda:N.
+func (a *artifact) Device() string { return a.session.Device() }
+
+// Tokenizer is the model's.
+func (a *artifact) Tokenizer() *tokenizer.Tokenizer { return a.tokenizer }
+
+// MaxPositions is the length in tokens of the longest sequence.
+func (a *artifact) MaxPositions() int { return a.engine.Spec().MaxPositions }
+
+// MaxRows is the number of sequences the model runs at once.
+func (a *artifact) MaxRows() int { return a.engine.MaxRows() }
+
+// Render returns the text the model reads for p: chat markup and the special
+// tokens that the tokenizer puts first included.
+func (a *artifact) Render(p Prompt) (string, error) {
+	text, _, err := a.render(p)
+	return text, err
+}
+
+// Tokens returns the tokens of the text that Render gives.
+func (a *artifact) Tokens(p Prompt) ([]int, error) {
+	_, ids, err := a.render(p)
+	return ids, err
+}
+
+func (a *artifact) render(p Prompt) (string, []int, error) {
+	text := p.Text
+	switch {
+	case p.Text != "" && len(p.Messages) > 0:
+		return "", nil, errors.New("prompt has both text and messages")
+	case len(p.Messages) > 0 && a.chat == nil:
+		return "", nil, fmt.Errorf("%s: %w: give the prompt as text", a.dir, ErrNoChat)
+	case len(p.Messages) > 0:
+		var err error
+		if text, err = a.chat.Render(p.Messages, true); err != nil {
+			return "", nil, err
+		}
+		ids := a.tokenizer.Encode(text)
+		return text, ids, a.fits(ids)
+	}
+	ids := a.tokenizer.Encode(text)
+	if len(a.prefix) > 0 && (len(ids) < len(a.prefix) || !slices.Equal(ids[:len(a.prefix)], a.prefix)) {
+		text, ids = a.prefixed+text, slices.Concat(a.prefix, ids)
+	}
+	return text, ids, a.fits(ids)
+}
+
+func (a *artifact) fits(ids []int) error {
+	switch limit := a.MaxPositions(); {
+	case len(ids) == 0:
+		return errors.New("prompt is empty")
+	case len(ids) > limit:
+		return fmt.Errorf("%w: prompt of %d tokens, %d positions", ErrTooLong, len(ids), limit)
+	}
+	return nil
+}
+
+// findPrefix learns which special tokens the tokenizer puts before a text.
+func (a *artifact) findPrefix() {
+	plain, full := a.tokenizer.Encode("a"), a.tokenizer.EncodeSpecial("a")
+	for i := range full {
+		if len(full)-i >= len(plain) && slices.Equal(full[i:i+len(plain)], plain) {
+			a.prefix = full[:i]
+			a.prefixed = a.tokenizer.Decode(a.prefix, false)
+			return
+		}
+	}
+}
+
+// run is engine.Run for sequences that live no longer than the call.
+func (a *artifact) run(ctx context.Context, rows int, f func(ctx context.Context) error) error {
+	release, err := a.engine.Reserve(ctx, rows)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return f(ctx)
+}
