@@ -10,7 +10,7 @@ import (
 type postProcessor struct {
 	prefix, suffix []int
 	trimOffsets    bool
-	prefixSpace    bool // a space that may have been put before the text is not trimmed
+	prefixSpace    bool // a lone space before the text may have been put there and is not trimmed
 }
 
 // trim moves the offsets of byte-level tokens inwards, past as many characters of text as the token has spaces at that end.
@@ -27,8 +27,8 @@ func (p postProcessor) trim(t *Tokenizer, text string, e *encoding) {
 		leading := utf8.RuneCountInString(token) - utf8.RuneCountInString(inner)
 		trailing := utf8.RuneCountInString(token) - utf8.RuneCountInString(strings.TrimRightFunc(token, isSpelledSpace))
 		span := &e.offsets[i]
-		if leading > 0 && p.prefixSpace && (i == 0 || span[0] == 0) {
-			leading--
+		if leading == 1 && p.prefixSpace && (i == 0 || span[0] == 0) {
+			leading = 0 // more than one were in the text
 		}
 		for ; leading > 0 && span[0] < span[1]; leading-- {
 			_, n := utf8.DecodeRuneInString(text[span[0]:])
