@@ -29,9 +29,10 @@ type Series struct {
 }
 
 const (
-	plotWidth  = 18 * vg.Centimeter
-	plotHeight = 9 * vg.Centimeter
-	fewPoints  = 20 // up to here points are marked and intervals drawn as bars
+	plotWidth   = 20 * vg.Centimeter
+	plotHeight  = 9 * vg.Centimeter
+	legendWidth = 5 * vg.Centimeter // right of the plot, so that it hides nothing
+	fewPoints   = 20                // up to here points are marked and intervals drawn as bars
 )
 
 // ink stands for the page's text colour: it is drawn in a colour nothing else
@@ -62,7 +63,11 @@ func (p Plot) svg() (string, error) {
 		}
 	}
 	canvas := vgsvg.New(plotWidth, plotHeight)
-	drawing.Draw(draw.New(canvas))
+	area := draw.New(canvas)
+	legend := drawing.Legend
+	drawing.Legend = plot.NewLegend()
+	drawing.Draw(draw.Crop(area, 0, -legendWidth, 0, 0))
+	legend.Draw(draw.Crop(area, plotWidth-legendWidth+vg.Points(10), 0, 0, 0))
 	var out bytes.Buffer
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return "", err
@@ -72,7 +77,7 @@ func (p Plot) svg() (string, error) {
 	if start < 0 {
 		return "", fmt.Errorf("gonum/plot drew no svg element")
 	}
-	return strings.ReplaceAll(text[start:], inkHex, "currentColor"), nil
+	return strings.NewReplacer(inkHex, "currentColor", "Liberation Sans", "Liberation Sans,Arial,sans-serif").Replace(text[start:]), nil
 }
 
 // frame returns an empty plot in the page's ink on a transparent ground.
@@ -81,8 +86,9 @@ func (p Plot) frame() *plot.Plot {
 	d.BackgroundColor = nil
 	d.Title.Text, d.X.Label.Text, d.Y.Label.Text = p.Title, p.XLabel, p.YLabel
 	d.Title.Padding = vg.Points(8)
-	d.Legend.Top = true
-	d.Legend.YOffs = vg.Points(-4)
+	d.Legend.Top, d.Legend.Left = true, true
+	d.Legend.YOffs = vg.Points(-24)
+	d.Legend.Padding = vg.Points(4)
 	for _, text := range []*draw.TextStyle{&d.Title.TextStyle, &d.Legend.TextStyle} {
 		setText(text)
 	}
