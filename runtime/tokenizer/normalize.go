@@ -40,15 +40,12 @@ func (n replaceNormalizer) apply(p piece) piece {
 	return b.piece()
 }
 
-// unicodeNormalizer is NFC, NFD, NFKC or NFKD.
+// unicodeNormalizer is NFC, NFD, NFKC or NFKD. It takes the tables from x/text, but not its algorithm, which does not say where a character
+// came from, breaks long runs of marks and gives up after bytes that are not UTF-8.
 type unicodeNormalizer struct{ form norm.Form }
 
 func (n unicodeNormalizer) apply(p piece) piece {
-	if n.form.IsNormalString(p.text) {
-		return p
-	}
-	if p.origin == nil {
-		p.text = n.form.String(p.text)
+	if n.form.IsNormalString(p.text) && utf8.ValidString(p.text) {
 		return p
 	}
 	chars := decompose(n.form, p.text)
@@ -72,24 +69,28 @@ func decompose(form norm.Form, text string) []change {
 	} else if form == norm.NFKC {
 		form = norm.NFKD
 	}
-	var out []change
-	sorted := 0 // marks from here on still wait for their canonical order
-	for i := 0; i < len(text); {
-		_, n := utf8.DecodeRuneInString(text[i:])
-		for k, r := range []rune(form.String(text[i : i+n])) {
-			c := change{r: string(r), shift: min(k, 1)}
-			if r == utf8.RuneError && n == 1 {
-				c.r = text[i : i+n]
-			}
-			if c.class = norm.NFD.PropertiesString(c.r).CCC(); c.class == 0 {
-				sortMarks(out[sorted:])
-				sorted = len(out) + 1
-			}
-			out = append(out, c)
+	out := make([]change, 0, len(text))
+	marks := 0 // from here on they wait for their canonical order
+	emit := func(c change) {
+		if c.class == 0 {
+			sortMarks(out[marks:])
+			marks = len(out) + 1
 		}
-		i += n
+		out = append(out, c)
 	}
-	sortMarks(out[min(sorted, len(out)):])
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		char := text[i : i+n]
+		i += n
+		if r < utf8.RuneSelf || r == utf8.RuneError {
+			emit(change{r: char})
+			continue
+		}
+		for k, r := range []rune(form.String(char)) {
+			emit(change{r: string(r), class: form.PropertiesString(string(r)).CCC(), shift: min(k, 1)})
+		}
+	}
+	sortMarks(out[min(marks, len(out)):])
 	return out
 }
 
