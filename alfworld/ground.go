@@ -1,0 +1,545 @@
+package alfworld
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oreo-go/oreo/alfworld/pddl"
+)
+
+// grounder builds a program: it binds the variables of every schema by joining
+// the facts that never change, and turns what is left into literals.
+type grounder struct {
+	*program
+	task    *pddl.Task
+	atomOf  map[atomKey]int32
+	static  map[atomKey]bool
+	facts   [][][]int32 // initial facts by predicate
+	ofType  map[int][]int32
+	work    int
+	nodes   int
+	grounds []groundOp
+	texts   *textCompiler
+}
+
+// groundOp is an operator before it is packed.
+type groundOp struct {
+	operator
+	params   []int32
+	literals []literal
+}
+
+// compile returns errTooBig, wrapped with the reason, for games whose size or
+// features only the interpreter takes, and other errors for broken ones.
+func compile(g *Game) (*program, error) {
+	t := g.task
+	if len(t.Objects) > maxPacked || 2*len(t.Predicates) > maxPacked {
+		return nil, tooBig("too many objects")
+	}
+	for _, p := range t.Predicates {
+		if p.Arity > 3 {
+			return nil, tooBig(fmt.Sprintf("predicate %q has more than three arguments", p.Name))
+		}
+	}
+	c := &grounder{
+		program: &program{game: g, command: map[string]int32{}},
+		task:    t,
+		atomOf:  map[atomKey]int32{},
+		static:  map[atomKey]bool{},
+		facts:   make([][][]int32, len(t.Predicates)),
+		ofType:  map[int][]int32{},
+	}
+	c.init()
+	for i := range t.Schemas {
+		if err := c.ground(&t.Schemas[i]); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if c.goal, err = c.simplify(t.Goal, make([]int32, 64), false); err != nil {
+		return nil, err
+	}
+	c.texts = newTextCompiler(c)
+	if err := c.pack(); err != nil {
+		return nil, err
+	}
+	if err := c.compileTexts(); err != nil {
+		return nil, err
+	}
+	return c.program, nil
+}
+
+func (c *grounder) init() {
+	for _, a := range c.task.Init {
+		key := packAtom(a.Pred, a.Args, nil)
+		if c.task.Predicates[a.Pred].Fluent {
+			c.atom(key)
+			continue
+		}
+		if c.static[key] {
+			continue
+		}
+		c.static[key] = true
+		args := make([]int32, len(a.Args))
+		for i, arg := range a.Args {
+			args[i] = arg.In(nil)
+		}
+		c.facts[a.Pred] = append(c.facts[a.Pred], args)
+	}
+}
+
+// atom numbers an atom; the initial ones come first.
+func (c *grounder) atom(key atomKey) int32 {
+	id, known := c.atomOf[key]
+	if !known {
+		id = int32(len(c.atoms))
+		c.atomOf[key] = id
+		c.atoms = append(c.atoms, key)
+	}
+	return id
+}
+
+func (c *grounder) objects(typ int) []int32 {
+	ids, known := c.ofType[typ]
+	if !known {
+		ids = c.task.OfType(typ)
+		c.ofType[typ] = ids
+	}
+	return ids
+}
+
+// ground joins the static preconditions of s, then enumerates what is free.
+func (c *grounder) ground(s *pddl.Schema) error {
+	b := make([]int32, c.task.FrameSize(s))
+	for i := range b {
+		b[i] = -1
+	}
+	types := make([]int, len(b))
+	for _, v := range s.Vars {
+		types[v.Slot] = v.Type
+	}
+	var static []pddl.Atom
+	for _, a := range s.Pos {
+		if !c.task.Predicates[a.Pred].Fluent {
+			static = append(static, a)
+		}
+	}
+	return c.join(s, static, types, b)
+}
+
+func (c *grounder) join(s *pddl.Schema, static []pddl.Atom, types []int, b []int32) error {
+	if len(static) == 0 {
+		return c.bindRest(s, 0, b)
+	}
+	best, bestFree := 0, 99
+	for i, a := range static {
+		free := 0
+		for _, arg := range a.Args {
+			if arg >= 0 && b[arg] < 0 {
+				free++
+			}
+		}
+		if free < bestFree || free == bestFree && len(c.facts[a.Pred]) < len(c.facts[static[best].Pred]) {
+			best, bestFree = i, free
+		}
+	}
+	a := static[best]
+	rest := slices.Delete(slices.Clone(static), best, best+1)
+	for _, fact := range c.facts[a.Pred] {
+		if c.work++; c.work > maxGround {
+			return tooBig("too many combinations of objects")
+		}
+		var newly [3]pddl.Term
+		n, fits := 0, true
+		for i, arg := range a.Args {
+			if arg >= 0 && b[arg] < 0 {
+				if !c.task.IsA(c.task.Objects[fact[i]].Type, types[arg]) {
+					fits = false
+					break
+				}
+				b[arg] = fact[i]
+				newly[n] = arg
+				n++
+			} else if arg.In(b) != fact[i] {
+				fits = false
+				break
+			}
+		}
+		if fits {
+			if err := c.join(s, rest, types, b); err != nil {
+				return err
+			}
+		}
+		for _, v := range newly[:n] {
+			b[v] = -1
+		}
+	}
+	return nil
+}
+
+func (c *grounder) bindRest(s *pddl.Schema, next int, b []int32) error {
+	for ; next < len(s.Vars); next++ {
+		v := s.Vars[next]
+		if b[v.Slot] >= 0 {
+			continue
+		}
+		for _, o := range c.objects(v.Type) {
+			if c.work++; c.work > maxGround {
+				return tooBig("too many combinations of objects")
+			}
+			b[v.Slot] = o
+			if err := c.bindRest(s, next+1, b); err != nil {
+				return err
+			}
+		}
+		b[v.Slot] = -1
+		return nil
+	}
+	return c.emit(s, b)
+}
+
+// emit adds the operator of a full binding, unless it can never be used.
+func (c *grounder) emit(s *pddl.Schema, b []int32) error {
+	for _, e := range s.Equal {
+		if e[0].In(b) != e[1].In(b) {
+			return nil
+		}
+	}
+	for _, d := range s.Differ {
+		if d[0].In(b) == d[1].In(b) {
+			return nil
+		}
+	}
+	var need []literal
+	for _, a := range s.Neg {
+		key := packAtom(a.Pred, a.Args, b)
+		if c.task.Predicates[a.Pred].Fluent {
+			need = append(need, literal(c.atom(key)<<1|1))
+		} else if c.static[key] {
+			return nil
+		}
+	}
+	for _, a := range s.Pos {
+		if c.task.Predicates[a.Pred].Fluent {
+			need = append(need, literal(c.atom(packAtom(a.Pred, a.Args, b))<<1))
+		}
+	}
+	op := groundOp{operator: operator{action: int32(s.Action), need: uint16(len(need))}}
+	for _, f := range s.Rest {
+		g, err := c.simplify(f, b, false)
+		if err != nil {
+			return err
+		}
+		if g.isFalse() {
+			return nil
+		}
+		if !g.isTrue() {
+			if op.rest == nil {
+				op.rest = &formula{op: pddl.And}
+			}
+			op.rest.kids = append(op.rest.kids, g)
+		}
+	}
+	effects, err := c.effects(s, b, need)
+	if err != nil || len(effects) == 0 {
+		return err
+	}
+	op.literals = need
+	op.setEffects(effects)
+	op.params = slices.Clone(b[:len(c.task.Actions[s.Action].Params)])
+	if c.grounds = append(c.grounds, op); len(c.grounds) > maxOps {
+		return tooBig("too many actions")
+	}
+	return nil
+}
+
+// setEffects stores effects, which are sorted: true before false.
+func (op *groundOp) setEffects(effects []conditional) {
+	for _, e := range effects {
+		if e.when != nil {
+			op.when = effects
+			return
+		}
+	}
+	for _, e := range effects {
+		op.literals = append(op.literals, e.lit&^1)
+		if e.lit&1 == 0 {
+			op.add++
+		} else {
+			op.del++
+		}
+	}
+}
+
+// effects follows interpreter.effects: making true wins over making false, and
+// what the precondition demands already is no effect.
+func (c *grounder) effects(s *pddl.Schema, b []int32, need []literal) ([]conditional, error) {
+	var list []conditional
+	for i := range s.Effects {
+		e := &s.Effects[i]
+		if err := c.eachEffect(e, e.Vars, b, &list); err != nil {
+			return nil, err
+		}
+	}
+	var adds, dels []conditional
+	for _, e := range list {
+		demanded := slices.Contains(need, e.lit)
+		overruled := e.lit&1 == 1 && slices.ContainsFunc(list, func(o conditional) bool { return o.lit == e.lit^1 && o.when == nil })
+		switch {
+		case demanded || overruled:
+		case e.lit&1 == 0:
+			adds = append(adds, e)
+		default:
+			dels = append(dels, e)
+		}
+	}
+	return append(adds, dels...), nil
+}
+
+func (c *grounder) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32, list *[]conditional) error {
+	if len(vars) > 0 {
+		for _, o := range c.objects(vars[0].Type) {
+			if c.work++; c.work > maxGround {
+				return tooBig("too many effects")
+			}
+			b[vars[0].Slot] = o
+			if err := c.eachEffect(e, vars[1:], b, list); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	when, err := c.simplify(e.When, b, false)
+	if err != nil || when.isFalse() {
+		return err
+	}
+	out := conditional{lit: literal(c.atom(packAtom(e.Atom.Pred, e.Atom.Args, b)) << 1)}
+	if !e.Add {
+		out.lit |= 1
+	}
+	if !when.isTrue() {
+		out.when = &when
+	}
+	*list = append(*list, out)
+	return nil
+}
+
+// simplify grounds a formula, deciding everything static.
+func (c *grounder) simplify(f pddl.Formula, b []int32, negate bool) (formula, error) {
+	if c.nodes++; c.nodes > maxFormula {
+		return never, tooBig("conditions are too long")
+	}
+	truth := func(v bool) (formula, error) {
+		if v != negate {
+			return always, nil
+		}
+		return never, nil
+	}
+	switch f.Op {
+	case pddl.Not:
+		return c.simplify(f.Kids[0], b, !negate)
+	case pddl.Same:
+		return truth(f.Atom.Args[0].In(b) == f.Atom.Args[1].In(b))
+	case pddl.Holds:
+		key := packAtom(f.Atom.Pred, f.Atom.Args, b)
+		if !c.task.Predicates[f.Atom.Pred].Fluent {
+			return truth(c.static[key])
+		}
+		lit := literal(c.atom(key) << 1)
+		if negate {
+			lit |= 1
+		}
+		return formula{op: pddl.Holds, lit: lit}, nil
+	}
+	out := formula{op: pddl.And}
+	if (f.Op == pddl.Or || f.Op == pddl.Exists) != negate {
+		out.op = pddl.Or
+	}
+	if f.Op == pddl.And || f.Op == pddl.Or {
+		for _, k := range f.Kids {
+			if done, err := c.addKid(&out, k, b, negate); done || err != nil {
+				return out, err
+			}
+		}
+		return flat(out), nil
+	}
+	_, err := c.addQuantified(&out, f.Kids[0], f.Vars, b, negate)
+	return flat(out), err
+}
+
+func flat(f formula) formula {
+	if len(f.kids) == 1 {
+		return f.kids[0]
+	}
+	return f
+}
+
+// addKid adds one operand; done means that it decides the whole formula.
+func (c *grounder) addKid(out *formula, f pddl.Formula, b []int32, negate bool) (done bool, err error) {
+	k, err := c.simplify(f, b, negate)
+	if err != nil {
+		return true, err
+	}
+	if k.op != pddl.Holds && len(k.kids) == 0 {
+		if k.op == out.op { // neutral
+			return false, nil
+		}
+		*out = k
+		return true, nil
+	}
+	out.kids = append(out.kids, k)
+	return false, nil
+}
+
+func (c *grounder) addQuantified(out *formula, f pddl.Formula, vars []pddl.Var, b []int32, negate bool) (done bool, err error) {
+	if len(vars) == 0 {
+		return c.addKid(out, f, b, negate)
+	}
+	for _, o := range c.objects(vars[0].Type) {
+		b[vars[0].Slot] = o
+		if done, err = c.addQuantified(out, f, vars[1:], b, negate); done || err != nil {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// pack sorts the operators by command and lays them out.
+func (c *grounder) pack() error {
+	if err := c.name(); err != nil {
+		return err
+	}
+	slices.SortStableFunc(c.grounds, func(a, b groundOp) int {
+		if d := a.command - b.command; d != 0 {
+			return int(d)
+		}
+		if d := a.action - b.action; d != 0 {
+			return int(d)
+		}
+		return slices.Compare(a.params, b.params)
+	})
+	c.words = (len(c.atoms) + 63) / 64
+	c.start = make([]uint64, c.words)
+	for _, a := range c.task.Init {
+		if id, fluent := c.atomOf[packAtom(a.Pred, a.Args, nil)]; fluent {
+			c.start[id/64] |= 1 << (id % 64)
+		}
+	}
+	inGoal := map[int32]bool{}
+	c.goal.mark(inGoal)
+	c.ops = make([]operator, len(c.grounds))
+	for i, g := range c.grounds {
+		op := g.operator
+		op.args, op.literals = int32(len(c.args)), int32(len(c.literals))
+		c.args = append(c.args, g.params...)
+		c.literals = append(c.literals, g.literals...)
+		for _, l := range g.literals[g.need:] {
+			op.goal = op.goal || inGoal[int32(l>>1)]
+		}
+		for _, e := range g.when {
+			op.goal = op.goal || inGoal[int32(e.lit>>1)]
+		}
+		c.ops[i] = op
+	}
+	c.index()
+	return nil
+}
+
+// name writes the command of every operator. Templates read what never
+// changes; one that reads more is left to the interpreter.
+func (c *grounder) name() error {
+	templates := make([]*text, len(c.game.verbs))
+	for i, v := range c.game.verbs {
+		tmpl, err := c.texts.compile(c.task.Actions[i].Params, v.Template)
+		if err != nil {
+			return err
+		}
+		if tmpl.dynamic {
+			return tooBig(fmt.Sprintf("the template of action %q depends on the state", v.Name))
+		}
+		templates[i] = tmpl
+	}
+	r := &runner{p: c.program}
+	byKey := map[string]int32{}
+	var key []byte
+	for i := range c.grounds {
+		op := &c.grounds[i]
+		key = templates[op.action].key(key[:0], op.action, op.params)
+		id, known := byKey[string(key)]
+		if !known {
+			s, err := r.render(templates[op.action], op.params)
+			if err != nil {
+				return err
+			}
+			s = strings.TrimFunc(s, isPythonSpace)
+			if id, known = c.command[s]; !known {
+				id = int32(len(c.commands))
+				c.command[s] = id
+				c.commands = append(c.commands, s)
+			}
+			byKey[string(key)] = id
+		}
+		op.command = id
+	}
+	order := make([]int32, len(c.commands))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(c.commands[a], c.commands[b]) })
+	rank, sorted := make([]int32, len(order)), make([]string, len(order))
+	for i, id := range order {
+		rank[id], sorted[i] = int32(i), c.commands[id]
+		c.command[sorted[i]] = int32(i)
+	}
+	c.commands = sorted
+	for i := range c.grounds {
+		c.grounds[i].command = rank[c.grounds[i].command]
+	}
+	return nil
+}
+
+// index lists each operator under the positive precondition that fewest
+// operators share.
+func (c *grounder) index() {
+	share := make([]int32, len(c.atoms)+1)
+	for i := range c.ops {
+		for _, l := range c.need(&c.ops[i]) {
+			if l&1 == 0 {
+				share[l>>1]++
+			}
+		}
+	}
+	trigger := make([]int32, len(c.ops))
+	c.from = make([]int32, len(c.atoms)+1)
+	for i := range c.ops {
+		best := int32(-1)
+		for _, l := range c.need(&c.ops[i]) {
+			if l&1 == 0 && (best < 0 || share[l>>1] < share[best]) {
+				best = int32(l >> 1)
+			}
+		}
+		if trigger[i] = best; best >= 0 {
+			c.from[best+1]++
+		} else {
+			c.always = append(c.always, int32(i))
+		}
+	}
+	for i := range c.atoms {
+		c.from[i+1] += c.from[i]
+	}
+	c.list = make([]int32, c.from[len(c.atoms)])
+	c.triggers = make([]uint64, c.words)
+	fill := slices.Clone(c.from)
+	for i, atom := range trigger {
+		if atom >= 0 {
+			c.list[fill[atom]] = int32(i)
+			fill[atom]++
+			c.triggers[atom/64] |= 1 << (atom % 64)
+		}
+	}
+}
+
+func (p *program) need(op *operator) []literal {
+	return p.literals[op.literals : op.literals+int32(op.need)]
+}

@@ -1,0 +1,365 @@
+package alfworld
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oreo-go/oreo/alfworld/grammar"
+	"github.com/oreo-go/oreo/alfworld/pddl"
+)
+
+// textCompiler turns grammar texts into parts. Symbols are expanded in place,
+// because what a symbol says depends on the placeholders bound around it.
+type textCompiler struct {
+	c     *grounder
+	nodes int
+	index map[lookupID]lookup
+
+	scope   []string // bound placeholders, by slot
+	depth   int
+	dynamic bool
+	simple  bool // no symbols, no new placeholders
+	uses    []int
+}
+
+// lookupID names an index over the facts of a predicate, to be shared.
+type lookupID struct {
+	pred  int
+	bound uint8 // mask of argument positions
+	types string
+}
+
+func newTextCompiler(c *grounder) *textCompiler {
+	return &textCompiler{c: c, index: map[lookupID]lookup{}}
+}
+
+func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) (*text, error) {
+	t.scope, t.depth, t.dynamic, t.simple, t.uses = nil, 0, false, true, []int{}
+	for _, p := range params {
+		t.scope = append(t.scope, p.Name)
+	}
+	if len(t.scope) > maxEnv {
+		return nil, tooBig("too many parameters")
+	}
+	parts, err := t.text(src)
+	if err != nil {
+		return nil, err
+	}
+	out := &text{parts: parts, dynamic: t.dynamic}
+	if t.simple {
+		slices.Sort(t.uses)
+		out.uses = slices.Compact(t.uses)
+	}
+	return out, nil
+}
+
+func (t *textCompiler) compileSymbol(name string) (*text, error) {
+	return t.compile(nil, grammar.Text{{Symbol: name}})
+}
+
+func (t *textCompiler) text(src grammar.Text) ([]part, error) {
+	var parts []part
+	for i := range src {
+		if t.nodes++; t.nodes > maxTextNodes {
+			return nil, tooBig("texts are too long")
+		}
+		p, err := t.part(&src[i])
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p...)
+	}
+	return parts, nil
+}
+
+func (t *textCompiler) part(src *grammar.Part) ([]part, error) {
+	if src.Each == nil && !src.List {
+		return t.item(src)
+	}
+	scope := len(t.scope)
+	p := part{kind: forEach}
+	var err error
+	if src.Each != nil {
+		if p.each, err = t.query(*src.Each); err != nil {
+			return nil, err
+		}
+	}
+	p.kids, err = t.item(src)
+	t.scope = t.scope[:scope]
+	if err != nil || !src.List {
+		return []part{p}, err
+	}
+	p.kind = list
+	if p.each == nil {
+		return []part{p}, nil
+	}
+	for _, words := range []struct {
+		symbol string
+		to     *[]part
+	}{{"list_empty", &p.empty}, {"list_separator", &p.between}, {"list_last_separator", &p.last}} {
+		if *words.to, err = t.symbol(words.symbol); err != nil {
+			return nil, err
+		}
+	}
+	return []part{p}, nil
+}
+
+func (t *textCompiler) item(src *grammar.Part) ([]part, error) {
+	switch {
+	case src.Symbol != "":
+		t.simple = false
+		return t.symbol(src.Symbol)
+	case src.Expr != nil:
+		return t.expr(src.Expr), nil
+	}
+	return []part{{literal: src.Literal}}, nil
+}
+
+// expr prints the first alternative that is not empty. Only literals can be
+// empty, so that is known now.
+func (t *textCompiler) expr(e grammar.Expr) []part {
+	var parts []part
+	for _, sum := range e {
+		parts = nil
+		empty := true
+		for _, term := range sum {
+			if term.Var == "" {
+				parts = append(parts, part{literal: term.Literal})
+				empty = empty && term.Literal == ""
+				continue
+			}
+			empty = false
+			slot := t.slot(term.Var)
+			if slot < 0 {
+				return []part{{kind: fail, err: unbound(term.Var)}}
+			}
+			t.uses = append(t.uses, slot)
+			switch term.Attr {
+			case grammar.IndefiniteArticle:
+				parts = append(parts, part{literal: grammar.Indefinite})
+			case grammar.DefiniteArticle:
+				parts = append(parts, part{literal: "the"})
+			default:
+				parts = append(parts, part{kind: printAttr, slot: slot, attr: term.Attr})
+			}
+		}
+		if !empty {
+			break
+		}
+	}
+	return parts
+}
+
+func (t *textCompiler) slot(name string) int {
+	for i := len(t.scope) - 1; i >= 0; i-- {
+		if t.scope[i] == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *textCompiler) symbol(name string) ([]part, error) {
+	rules, known := t.c.game.grammar.Rules[name]
+	if !known {
+		return []part{{kind: fail, err: fmt.Errorf("grammar: no rule for symbol #%s#", name)}}, nil
+	}
+	if t.depth++; t.depth > maxExpansion {
+		return nil, errDeep
+	}
+	defer func() { t.depth-- }()
+	p := part{kind: choose, err: fmt.Errorf("grammar: no rule of symbol #%s# applies", name)}
+	for i := range rules {
+		scope := len(t.scope)
+		when, err := t.query(rules[i].When)
+		t.scope = t.scope[:scope] // the match itself is not kept
+		if err != nil {
+			return nil, err
+		}
+		if when.never {
+			continue
+		}
+		kids, err := t.text(rules[i].Text)
+		if err != nil {
+			return nil, err
+		}
+		if len(when.steps) == 0 {
+			if len(p.choices) == 0 {
+				return kids, nil
+			}
+			p.choices = append(p.choices, choice{kids: kids})
+			break
+		}
+		p.choices = append(p.choices, choice{when: when, kids: kids})
+	}
+	return []part{p}, nil
+}
+
+func (t *textCompiler) query(q grammar.Query) (*query, error) {
+	out := &query{}
+	for i := range q {
+		pred := t.c.game.textPredicate(q[i].Pred)
+		if pred < 0 || t.c.game.arity(pred) != len(q[i].Args) {
+			out.never = true
+			continue
+		}
+		l, err := t.lookup(pred, &q[i])
+		if err != nil {
+			return nil, err
+		}
+		out.steps = append(out.steps, l)
+	}
+	return out, nil
+}
+
+// lookup prepares one pattern; new placeholders join the scope.
+func (t *textCompiler) lookup(pred int, pat *grammar.Pattern) (lookup, error) {
+	n := len(t.c.task.Predicates)
+	id := lookupID{pred: pred}
+	bound := len(t.scope)
+	var slots []int
+	var fresh []string
+	for i, a := range pat.Args {
+		id.types += a.Type + ","
+		if slot := t.slot(a.Var); slot >= 0 {
+			id.bound |= 1 << i
+			slots = append(slots, slot)
+			t.uses = append(t.uses, slot)
+			continue
+		}
+		if slices.Contains(fresh, a.Var) {
+			return lookup{}, tooBig("a placeholder occurs twice in one pattern")
+		}
+		fresh = append(fresh, a.Var)
+		t.simple = false
+	}
+	if t.scope = append(t.scope, fresh...); len(t.scope) > maxEnv {
+		return lookup{}, tooBig("too many placeholders")
+	}
+	l, known := t.index[id]
+	if !known {
+		l = t.build(id, t.c.game.signatures(pat))
+		t.index[id] = l
+	}
+	if t.c.task.Predicates[pred%n].Fluent {
+		t.dynamic = true
+	}
+	l.bound, l.slots = bound, slots
+	if l.key = -1; len(slots) == 1 {
+		l.key = slots[0]
+	}
+	return l, nil
+}
+
+// textFact is a fact that the text may see at some time.
+type textFact struct {
+	atom int32
+	args []int32
+	sig  int
+}
+
+// build indexes the facts of a pattern, in the order in which the reference
+// finds them: by type signature, then by identifiers.
+func (t *textCompiler) build(id lookupID, signatures [][]int) lookup {
+	n := len(t.c.task.Predicates)
+	l := lookup{negative: id.pred >= n, pred: id.pred}
+	facts := t.facts(id.pred, signatures)
+	rank := t.c.game.rank
+	slices.SortFunc(facts, func(a, b textFact) int {
+		if a.sig != b.sig {
+			return a.sig - b.sig
+		}
+		for i := range a.args {
+			if d := rank[a.args[i]] - rank[b.args[i]]; d != 0 {
+				return int(d)
+			}
+		}
+		return 0
+	})
+	nbound := 0
+	arity := t.c.game.arity(id.pred)
+	for i := range arity {
+		nbound += int(id.bound >> i & 1)
+	}
+	switch {
+	case nbound == arity:
+		l.fixed = true
+		l.test = make(map[atomKey]int32, len(facts))
+	case nbound == 1:
+		l.by = make([][]candidate, len(t.c.task.Objects))
+	case nbound > 1:
+		l.masked = true
+		l.more = map[atomKey][]candidate{}
+	}
+	for _, f := range facts {
+		c := candidate{atom: f.atom}
+		var boundArgs []pddl.Term
+		for i, o := range f.args {
+			if id.bound>>i&1 == 1 {
+				boundArgs = append(boundArgs, pddl.Term(o))
+			} else {
+				c.objs[c.n] = o
+				c.n++
+			}
+		}
+		switch {
+		case l.fixed:
+			l.test[packObjects(id.pred, boundArgs)] = f.atom
+		case l.by != nil:
+			l.by[boundArgs[0]] = append(l.by[boundArgs[0]], c)
+		case l.masked:
+			key := packObjects(id.pred, boundArgs)
+			l.more[key] = append(l.more[key], c)
+		default:
+			l.all = append(l.all, c)
+		}
+	}
+	return l
+}
+
+func packObjects(pred int, objs []pddl.Term) atomKey {
+	key := uint64(pred)
+	for i := range 3 {
+		key <<= 16
+		if i < len(objs) {
+			key |= uint64(objs[i])
+		}
+	}
+	return atomKey(key)
+}
+
+func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
+	n := len(t.c.task.Predicates)
+	var out []textFact
+	add := func(atom int32, args []int32) {
+		for s, sig := range signatures {
+			fits := true
+			for i, o := range args {
+				fits = fits && t.c.task.Objects[o].Type == sig[i]
+			}
+			if fits {
+				out = append(out, textFact{atom, args, s})
+				return
+			}
+		}
+	}
+	if !t.c.task.Predicates[pred%n].Fluent {
+		if pred < n {
+			for _, args := range t.c.facts[pred] {
+				add(-1, args)
+			}
+		}
+		return out
+	}
+	arity := t.c.task.Predicates[pred%n].Arity
+	for id, key := range t.c.atoms {
+		if key.pred() == pred%n {
+			args := make([]int32, arity)
+			for i := range args {
+				args[i] = key.arg(i)
+			}
+			add(int32(id), args)
+		}
+	}
+	return out
+}
