@@ -267,10 +267,13 @@ func (r *run) finish() error {
 		if err := r.save(t, dir, r.dtype); err != nil {
 			return fmt.Errorf("save %s: %w", dir, err)
 		}
-		/*
-		if err := card.Write(dir, r.card(t)); err != nil {
+		if err := r.recordReference(dir, t.Head); err != nil {
 			return fmt.Errorf("save %s: %w", dir, err)
 		}
+		/*
+			if err := card.Write(dir, r.card(t)); err != nil {
+				return fmt.Errorf("save %s: %w", dir, err)
+			}
 		*/
 	}
 	s, err := r.state(true)

@@ -48,6 +48,7 @@ type run struct {
 
 	tok     *tokenizer.Tokenizer
 	loader  *data.Loader
+	samples [][]int32 // tokens of two sequences, for recordReference
 	models  []*trained
 	frozen  []*nn.Model
 	step    int // updates done
@@ -117,6 +118,9 @@ func (r *run) read(needReward bool) ([]data.Sequence, error) {
 		return nil, err
 	}
 	r.ui.Notef("data: %s", stats)
+	for i := range seqs[:min(2, len(seqs))] {
+		r.samples = append(r.samples, seqs[i].Tokens)
+	}
 	for i := range seqs {
 		if top := slices.Max(seqs[i].Tokens); int(top) >= config.Vocab {
 			return nil, fmt.Errorf("%s: token id %d of record %s lies outside the model's vocabulary of %d: tokenizer and model do not belong together",
