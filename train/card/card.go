@@ -1,0 +1,89 @@
+// Package card writes the model card, README.md, of a folder that training
+// saved: what the model is, how it came about and how to load it.
+package card
+
+import (
+	"bytes"
+	_ "embed" // the template
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/oreo-go/oreo/runtime/model"
+)
+
+// File is the name under which model hubs look for a card.
+const File = "README.md"
+
+// Card is what a card says. Method, Head and Model are needed, the rest is left
+// out where it is empty.
+type Card struct {
+	Method    string // "sft", "oreo"
+	Head      model.Head
+	Model     *model.Config
+	Base      string             // folder or hub name of the model that training started from
+	Data      []string           // files trained on; the card names them without their folders
+	Sequences int                // in Data
+	Tokens    int                // in Data, padding excluded
+	Updates   int                // optimizer steps
+	Metrics   map[string]float64 // at the end of training, by the names of package track
+	Settings  string             // the whole configuration, as text
+	Version   string             // of the program
+}
+
+// methods are the ways of training, with the papers that define them.
+var methods = map[string]struct{ Name, Text string }{
+	"sft": {"supervised fine-tuning", "Supervised fine-tuning: maximum likelihood of the demonstrated responses, given their prompts."},
+	"oreo": {"OREO", `OREO, offline reasoning optimization ([arXiv 2412.16145](https://arxiv.org/abs/2412.16145)): offline
+reinforcement learning that trains a policy and a value function together on sampled solutions with a reward at
+the end, by a soft Bellman equation with a KL penalty towards the starting policy.`},
+}
+
+//go:embed card.md.tmpl
+var text string
+
+var page = template.Must(template.New(File).Funcs(template.FuncMap{"count": count}).Parse(text))
+
+// Write writes c as dir/README.md.
+func Write(dir string, c Card) error {
+	method, ok := methods[c.Method]
+	if !ok {
+		return fmt.Errorf("model card: method %q is not one of %s", c.Method, strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
+	}
+	files := make([]string, len(c.Data))
+	for i, path := range c.Data {
+		files[i] = filepath.Base(path)
+	}
+	base := c.Base
+	if filepath.IsAbs(base) {
+		base = filepath.Base(base) // where it lay on this machine helps nobody
+	}
+	var b bytes.Buffer
+	err := page.Execute(&b, map[string]any{
+		"Card": c, "Method": method, "Critic": c.Head == model.ValueHead, "Base": base, "Files": files,
+		"Names": slices.Sorted(maps.Keys(c.Metrics)), "Params": c.Model.NumParams(c.Head),
+		"Remote": c.Model.Arch == model.MiniCPM, "Head": model.ValueHeadName,
+	})
+	if err != nil {
+		return fmt.Errorf("model card: %w", err)
+	}
+	return renameio.WriteFile(filepath.Join(dir, File), b.Bytes(), 0o644)
+}
+
+// count writes a number as people say it: 912, 1.54 B.
+func count(n int) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e9, "B"}, {1e6, "M"}, {1e3, "k"}} {
+		if float64(n) >= unit.size {
+			return fmt.Sprintf("%.3g %s", float64(n)/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprint(n)
+}
