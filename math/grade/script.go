@@ -5,6 +5,7 @@ import (
 
 	"github.com/oreo-go/oreo/math/internal/expr"
 	"github.com/oreo-go/oreo/math/internal/latex"
+	"github.com/oreo-go/oreo/math/internal/pyexpr"
 )
 
 // scriptRules are the points where the two Python graders, which share their
@@ -190,8 +191,9 @@ func shortLeft(s string) bool { return len([]rune(strip(s))) <= 2 }
 // none of which equals anything.
 func parseScript(s string) *expr.Node {
 	result, err := latex.Parse(s)
-	if err == nil {
-		return result.Expr
+	if err != nil {
+		n, _ := pyexpr.Parse(s)
+		return n
 	}
-	return nil
+	return result.Expr
 }

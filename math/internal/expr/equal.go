@@ -7,7 +7,7 @@ import (
 )
 
 // Points is how many assignments two expressions with symbols must agree at.
-const Points = 4
+const Points = 12
 
 // Closeness is when two real constants count as the same: within Absolute, or
 // within Relative of the larger.

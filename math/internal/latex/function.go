@@ -14,19 +14,48 @@ func (p *parser) application() *expr.Node {
 		return nil
 	}
 	var args []*expr.Node
+	certain := false
 	for {
 		a := p.inside(p.additive)
 		if a == nil {
-			return nil
+			break
 		}
 		args = append(args, a)
 		if p.accept(')') {
 			return &expr.Node{Kind: expr.Apply, Name: f.String(), Args: args}
 		}
-		if !p.accept(',') {
-			return nil
+		if !p.at(',') {
+			break
+		}
+		certain = certain || p.separates()
+		p.take()
+	}
+	if certain {
+		return p.committed()
+	}
+	return nil
+}
+
+// separates reports whether the comma here can only be one between arguments.
+// After a digit it may also be a thousands separator, until fewer than three
+// digits are seen to follow.
+func (p *parser) separates() bool {
+	if p.pos == 0 || p.tokens[p.pos-1].kind != digit {
+		return true
+	}
+	rest := p.tokens[p.pos+1 : min(p.pos+4, len(p.tokens))]
+	for i, t := range rest {
+		switch t.kind {
+		case digit:
+		case eof, bad, ']', '}', closeSet, closeBar, relation, quotes, arrow:
+			return false
+		case ')', ',', '*', '/', ':', '^', '_', '!', '.':
+			return i > 0
+		default:
+			return true
 		}
 	}
+	return false
 }
 
 // function parses a function written as a command. isFunction is false for

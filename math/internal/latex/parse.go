@@ -42,7 +42,7 @@ func Parse(s string) (Result, error) {
 		}
 		related = true
 	}
-	if p.failed {
+	if p.failed || !validNumbers(left) {
 		return Result{}, ErrSyntax
 	}
 	if related {
@@ -51,6 +51,25 @@ func Parse(s string) (Result, error) {
 	return Result{Expr: left}, nil
 }
 
+// validNumbers refuses whole numbers with leading zeros, as Python does.
+func validNumbers(n *expr.Node) bool {
+	switch n.Kind {
+	case expr.Number:
+		return n.Name[0] != '0' || strings.Contains(n.Name, ".") || strings.Trim(n.Name, "0") == ""
+	case expr.Symbol:
+		return n.Name != invalidName
+	}
+	for _, a := range n.Args {
+		if !validNumbers(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// invalidName is the name of a symbol whose subscript holds a bad number.
+const invalidName = "\x00"
+
 // parser is a recursive descent parser. A rule that cannot be completed
 // returns nil; the caller then returns to where the rule began and ends there,
 // unless it is inside brackets, which must close.
@@ -58,6 +77,7 @@ type parser struct {
 	tokens []token
 	pos    int
 	depth  int  // open brackets and mandatory parts around the position
+	beside bool // in a factor that another one precedes
 	steps  int  // work done so far
 	failed bool // the text is an error whatever the callers do
 }
@@ -98,9 +118,17 @@ func (p *parser) accept(k kind) bool {
 	return false
 }
 
-// stuck is called where the grammar has no way back: at the top level the
-// whole text is then an error.
+// stuck is called after x_ or 5. without what must follow: at the top level
+// the whole text is then an error, unless there is a factor before to end at.
 func (p *parser) stuck() *expr.Node {
+	if p.beside {
+		return nil
+	}
+	return p.committed()
+}
+
+// committed is called where the grammar has no way back.
+func (p *parser) committed() *expr.Node {
 	if p.depth == 0 {
 		p.failed = true
 	}
@@ -132,8 +160,9 @@ func (p *parser) inside(rule func() *expr.Node) *expr.Node {
 		p.failed = true
 		return nil
 	}
-	p.depth++
-	defer func() { p.depth-- }()
+	before := p.beside
+	p.depth, p.beside = p.depth+1, false
+	defer func() { p.depth, p.beside = p.depth-1, before }()
 	return rule()
 }
 
@@ -227,6 +256,9 @@ func (p *parser) juxtaposed(functions bool) []*expr.Node {
 		return nil
 	}
 	factors := []*expr.Node{first}
+	before := p.beside
+	p.beside = true
+	defer func() { p.beside = before }()
 	for {
 		n := p.optional(func() *expr.Node { return p.postfix(functions) })
 		if n == nil {
@@ -269,10 +301,13 @@ func (p *parser) postfix(functions bool) *expr.Node {
 func (p *parser) power(functions bool) *expr.Node {
 	base := p.component(functions)
 	for base != nil && p.at('^') {
+		before := p.beside
+		p.beside = false
 		exponent := p.optional(func() *expr.Node {
 			p.take()
 			return p.atomOrBraced()
 		})
+		p.beside = before
 		if exponent == nil {
 			break
 		}
@@ -401,10 +436,10 @@ func (p *parser) number() *expr.Node {
 }
 
 func (p *parser) threeDigits() bool {
-	if p.pos+3 >= len(p.tokens) {
-		return false
-	}
-	for _, t := range p.tokens[p.pos+1 : p.pos+4] {
+	for _, t := range p.tokens[p.pos+1 : min(p.pos+4, len(p.tokens))] {
+		if t.kind == bad {
+			p.failed = true
+		}
 		if t.kind != digit {
 			return false
 		}
@@ -453,6 +488,9 @@ func (p *parser) name() *expr.Node {
 			return p.stuck()
 		}
 		name += "_{" + sub.String() + "}"
+		if !validNumbers(sub) {
+			return expr.Sym(invalidName)
+		}
 		if primes == "" && p.at(quotes) {
 			primes = p.take().text
 		}
