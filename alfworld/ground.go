@@ -12,22 +12,17 @@ import (
 // the facts that never change, and turns what is left into literals.
 type grounder struct {
 	*program
-	task    *pddl.Task
-	atomOf  map[atomKey]int32
-	static  map[atomKey]bool
-	facts   [][][]int32 // initial facts by predicate
-	ofType  map[int][]int32
-	work    int
-	nodes   int
-	grounds []groundOp
-	texts   *textCompiler
-}
+	task   *pddl.Task
+	atomOf map[atomKey]int32
+	static map[atomKey]bool
+	facts  [][][]int32 // initial facts by predicate
+	ofType map[int][]int32
+	work   int
+	nodes  int
+	texts  *textCompiler
 
-// groundOp is an operator before it is packed.
-type groundOp struct {
-	operator
-	params   []int32
-	literals []literal
+	need, adds, dels []literal // of the operator being emitted
+	effect           []conditional
 }
 
 // compile returns errTooBig, wrapped with the reason, for games whose size or
@@ -43,10 +38,10 @@ func compile(g *Game) (*program, error) {
 		}
 	}
 	c := &grounder{
-		program: &program{game: g, command: map[string]int32{}},
+		program: &program{game: g, command: make(map[string]int32, 1024)},
 		task:    t,
-		atomOf:  map[atomKey]int32{},
-		static:  map[atomKey]bool{},
+		atomOf:  make(map[atomKey]int32, 4096),
+		static:  make(map[atomKey]bool, 1024),
 		facts:   make([][][]int32, len(t.Predicates)),
 		ofType:  map[int][]int32{},
 	}
@@ -57,7 +52,7 @@ func compile(g *Game) (*program, error) {
 		}
 	}
 	var err error
-	if c.goal, err = c.simplify(t.Goal, make([]int32, 64), false); err != nil {
+	if c.goal, err = c.simplify(t.Goal, unboundSlots(maxSlots), false); err != nil {
 		return nil, err
 	}
 	c.texts = newTextCompiler(c)
@@ -111,10 +106,7 @@ func (c *grounder) objects(typ int) []int32 {
 
 // ground joins the static preconditions of s, then enumerates what is free.
 func (c *grounder) ground(s *pddl.Schema) error {
-	b := make([]int32, c.task.FrameSize(s))
-	for i := range b {
-		b[i] = -1
-	}
+	b := unboundSlots(c.task.FrameSize(s))
 	types := make([]int, len(b))
 	for _, v := range s.Vars {
 		types[v.Slot] = v.Type
@@ -126,6 +118,17 @@ func (c *grounder) ground(s *pddl.Schema) error {
 		}
 	}
 	return c.join(s, static, types, b)
+}
+
+// maxSlots is more than the variables of any formula.
+const maxSlots = 64
+
+func unboundSlots(n int) []int32 {
+	b := make([]int32, n)
+	for i := range b {
+		b[i] = -1
+	}
+	return b
 }
 
 func (c *grounder) join(s *pddl.Schema, static []pddl.Atom, types []int, b []int32) error {
@@ -211,117 +214,112 @@ func (c *grounder) emit(s *pddl.Schema, b []int32) error {
 			return nil
 		}
 	}
-	var need []literal
+	c.need = c.need[:0]
 	for _, a := range s.Neg {
 		key := packAtom(a.Pred, a.Args, b)
 		if c.task.Predicates[a.Pred].Fluent {
-			need = append(need, literal(c.atom(key)<<1|1))
+			c.need = append(c.need, literal(c.atom(key)<<1|1))
 		} else if c.static[key] {
 			return nil
 		}
 	}
 	for _, a := range s.Pos {
 		if c.task.Predicates[a.Pred].Fluent {
-			need = append(need, literal(c.atom(packAtom(a.Pred, a.Args, b))<<1))
+			c.need = append(c.need, literal(c.atom(packAtom(a.Pred, a.Args, b))<<1))
 		}
 	}
-	op := groundOp{operator: operator{action: int32(s.Action), need: uint16(len(need))}}
+	op := operator{action: int32(s.Action), args: int32(len(c.args)), literals: int32(len(c.literals)), extra: -1}
+	rest := formula{op: pddl.And}
 	for _, f := range s.Rest {
-		g, err := c.simplify(f, b, false)
-		if err != nil {
+		if done, err := c.addKid(&rest, f, b, false); err != nil || done {
 			return err
 		}
-		if g.isFalse() {
-			return nil
-		}
-		if !g.isTrue() {
-			if op.rest == nil {
-				op.rest = &formula{op: pddl.And}
-			}
-			op.rest.kids = append(op.rest.kids, g)
-		}
 	}
-	effects, err := c.effects(s, b, need)
-	if err != nil || len(effects) == 0 {
+	if err := c.effects(s, b); err != nil || len(c.adds)+len(c.dels)+len(c.effect) == 0 {
 		return err
 	}
-	op.literals = need
-	op.setEffects(effects)
-	op.params = slices.Clone(b[:len(c.task.Actions[s.Action].Params)])
-	if c.grounds = append(c.grounds, op); len(c.grounds) > maxOps {
+	if !rest.isTrue() || len(c.effect) > 0 {
+		op.extra = int32(len(c.extras))
+		c.extras = append(c.extras, extra{rest, slices.Clone(c.effect)})
+	}
+	if len(c.need) > maxPacked || len(c.adds) > maxPacked || len(c.dels) > maxPacked {
+		return tooBig("an action has too many effects")
+	}
+	op.need, op.add, op.del = uint16(len(c.need)), uint16(len(c.adds)), uint16(len(c.dels))
+	c.literals = append(append(append(c.literals, c.need...), c.adds...), c.dels...)
+	c.args = append(c.args, b[:len(c.task.Actions[s.Action].Params)]...)
+	if c.ops = append(c.ops, op); len(c.ops) > maxOps {
 		return tooBig("too many actions")
 	}
 	return nil
 }
 
-// setEffects stores effects, which are sorted: true before false.
-func (op *groundOp) setEffects(effects []conditional) {
-	for _, e := range effects {
-		if e.when != nil {
-			op.when = effects
-			return
-		}
-	}
-	for _, e := range effects {
-		op.literals = append(op.literals, e.lit&^1)
-		if e.lit&1 == 0 {
-			op.add++
-		} else {
-			op.del++
-		}
-	}
-}
-
-// effects follows interpreter.effects: making true wins over making false, and
-// what the precondition demands already is no effect.
-func (c *grounder) effects(s *pddl.Schema, b []int32, need []literal) ([]conditional, error) {
-	var list []conditional
+// effects fills adds and dels, or effect where some effect is conditional. It
+// follows interpreter.effects: making true wins over making false, and what the
+// precondition demands already is no effect.
+func (c *grounder) effects(s *pddl.Schema, b []int32) error {
+	c.effect, c.adds, c.dels = c.effect[:0], c.adds[:0], c.dels[:0]
 	for i := range s.Effects {
 		e := &s.Effects[i]
-		if err := c.eachEffect(e, e.Vars, b, &list); err != nil {
-			return nil, err
+		if err := c.eachEffect(e, e.Vars, b); err != nil {
+			return err
 		}
 	}
-	var adds, dels []conditional
-	for _, e := range list {
-		demanded := slices.Contains(need, e.lit)
-		overruled := e.lit&1 == 1 && slices.ContainsFunc(list, func(o conditional) bool { return o.lit == e.lit^1 && o.when == nil })
-		switch {
-		case demanded || overruled:
-		case e.lit&1 == 0:
-			adds = append(adds, e)
-		default:
-			dels = append(dels, e)
+	conditionals := false
+	var keep []conditional
+	for _, e := range c.effect {
+		overruled := e.lit&1 == 1 && slices.ContainsFunc(c.effect, func(o conditional) bool { return o.lit == e.lit^1 && o.when == nil })
+		if overruled || slices.Contains(c.need, e.lit) {
+			continue
+		}
+		conditionals = conditionals || e.when != nil
+		if e.lit&1 == 0 {
+			c.adds = append(c.adds, e.lit)
+		} else {
+			c.dels = append(c.dels, e.lit^1)
 		}
 	}
-	return append(adds, dels...), nil
+	if conditionals {
+		for sign := range literal(2) { // making true comes first
+			for _, e := range c.effect {
+				if e.lit&1 == sign && (slices.Contains(c.adds, e.lit) || slices.Contains(c.dels, e.lit^1)) {
+					keep = append(keep, e)
+				}
+			}
+		}
+		c.adds, c.dels = c.adds[:0], c.dels[:0]
+	}
+	c.effect = append(c.effect[:0], keep...)
+	return nil
 }
 
-func (c *grounder) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32, list *[]conditional) error {
+func (c *grounder) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32) error {
 	if len(vars) > 0 {
 		for _, o := range c.objects(vars[0].Type) {
 			if c.work++; c.work > maxGround {
 				return tooBig("too many effects")
 			}
 			b[vars[0].Slot] = o
-			if err := c.eachEffect(e, vars[1:], b, list); err != nil {
+			if err := c.eachEffect(e, vars[1:], b); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	when, err := c.simplify(e.When, b, false)
-	if err != nil || when.isFalse() {
-		return err
+	out := conditional{}
+	if !e.Unconditional() {
+		when, err := c.simplify(e.When, b, false)
+		if err != nil || when.isFalse() {
+			return err
+		}
+		if !when.isTrue() {
+			out.when = &when
+		}
 	}
-	out := conditional{lit: literal(c.atom(packAtom(e.Atom.Pred, e.Atom.Args, b)) << 1)}
-	if !e.Add {
+	if out.lit = literal(c.atom(packAtom(e.Atom.Pred, e.Atom.Args, b)) << 1); !e.Add {
 		out.lit |= 1
 	}
-	if !when.isTrue() {
-		out.when = &when
-	}
-	*list = append(*list, out)
+	c.effect = append(c.effect, out)
 	return nil
 }
 
@@ -392,12 +390,19 @@ func (c *grounder) addKid(out *formula, f pddl.Formula, b []int32, negate bool) 
 	return false, nil
 }
 
+// addQuantified adds the instances of f over vars. Instances that a static
+// conjunct of an existential formula rules out are passed over as soon as the
+// variables of that conjunct are bound.
 func (c *grounder) addQuantified(out *formula, f pddl.Formula, vars []pddl.Var, b []int32, negate bool) (done bool, err error) {
 	if len(vars) == 0 {
 		return c.addKid(out, f, b, negate)
 	}
+	defer func() { b[vars[0].Slot] = -1 }()
 	for _, o := range c.objects(vars[0].Type) {
 		b[vars[0].Slot] = o
+		if out.op == pddl.Or && !negate && c.ruledOut(&f, b) {
+			continue
+		}
 		if done, err = c.addQuantified(out, f, vars[1:], b, negate); done || err != nil {
 			return true, err
 		}
@@ -405,20 +410,34 @@ func (c *grounder) addQuantified(out *formula, f pddl.Formula, vars []pddl.Var, 
 	return false, nil
 }
 
-// pack sorts the operators by command and lays them out.
-func (c *grounder) pack() error {
-	if err := c.name(); err != nil {
-		return err
+// ruledOut reports whether some conjunct of f is static, bound and false.
+func (c *grounder) ruledOut(f *pddl.Formula, b []int32) bool {
+	switch f.Op {
+	case pddl.And:
+		for i := range f.Kids {
+			if c.ruledOut(&f.Kids[i], b) {
+				return true
+			}
+		}
+	case pddl.Holds:
+		if c.task.Predicates[f.Atom.Pred].Fluent {
+			return false
+		}
+		for _, arg := range f.Atom.Args {
+			if arg >= 0 && b[arg] < 0 {
+				return false
+			}
+		}
+		c.nodes++
+		return !c.static[packAtom(f.Atom.Pred, f.Atom.Args, b)]
+	case pddl.Exists:
+		return c.ruledOut(&f.Kids[0], b)
 	}
-	slices.SortStableFunc(c.grounds, func(a, b groundOp) int {
-		if d := a.command - b.command; d != 0 {
-			return int(d)
-		}
-		if d := a.action - b.action; d != 0 {
-			return int(d)
-		}
-		return slices.Compare(a.params, b.params)
-	})
+	return false
+}
+
+// pack names, sorts and indexes the operators.
+func (c *grounder) pack() error {
 	c.words = (len(c.atoms) + 63) / 64
 	c.start = make([]uint64, c.words)
 	for _, a := range c.task.Init {
@@ -426,24 +445,110 @@ func (c *grounder) pack() error {
 			c.start[id/64] |= 1 << (id % 64)
 		}
 	}
+	c.prune()
+	if err := c.name(); err != nil {
+		return err
+	}
+	slices.SortFunc(c.ops, func(a, b operator) int {
+		if d := a.command - b.command; d != 0 {
+			return int(d)
+		}
+		if d := a.action - b.action; d != 0 {
+			return int(d)
+		}
+		n := int32(len(c.task.Actions[a.action].Params))
+		return slices.Compare(c.args[a.args:a.args+n], c.args[b.args:b.args+n])
+	})
 	inGoal := map[int32]bool{}
 	c.goal.mark(inGoal)
-	c.ops = make([]operator, len(c.grounds))
-	for i, g := range c.grounds {
-		op := g.operator
-		op.args, op.literals = int32(len(c.args)), int32(len(c.literals))
-		c.args = append(c.args, g.params...)
-		c.literals = append(c.literals, g.literals...)
-		for _, l := range g.literals[g.need:] {
+	for i := range c.ops {
+		op := &c.ops[i]
+		for _, l := range c.literals[op.literals+int32(op.need):][:op.add+op.del] {
 			op.goal = op.goal || inGoal[int32(l>>1)]
 		}
-		for _, e := range g.when {
-			op.goal = op.goal || inGoal[int32(e.lit>>1)]
+		if op.extra >= 0 {
+			for _, e := range c.extras[op.extra].when {
+				op.goal = op.goal || inGoal[int32(e.lit>>1)]
+			}
 		}
-		c.ops[i] = op
 	}
 	c.index()
 	return nil
+}
+
+// prune drops the operators that cannot become applicable even if nothing were
+// ever made false: their positive preconditions are out of reach.
+func (c *grounder) prune() {
+	missing := make([]int32, len(c.ops)) // preconditions not reached yet
+	waiting := make([][]int32, len(c.atoms))
+	var queue []int32
+	reached := slices.Clone(c.start)
+	reach := func(atom int32) {
+		if w, bit := atom>>6, uint64(1)<<(atom&63); reached[w]&bit == 0 {
+			reached[w] |= bit
+			queue = append(queue, atom)
+		}
+	}
+	fire := func(i int32) {
+		op := &c.ops[i]
+		for _, l := range c.literals[op.literals+int32(op.need):][:op.add] {
+			reach(int32(l >> 1))
+		}
+		if op.extra >= 0 {
+			for _, e := range c.extras[op.extra].when {
+				if e.lit&1 == 0 {
+					reach(int32(e.lit >> 1))
+				}
+			}
+		}
+	}
+	share := make([]int32, len(c.atoms)+1)
+	each := func(visit func(op int32, atom int32)) {
+		for i := range c.ops {
+			for _, l := range c.needs(&c.ops[i]) {
+				if l&1 == 0 && !l.in(c.start) {
+					visit(int32(i), int32(l>>1))
+				}
+			}
+		}
+	}
+	each(func(_, atom int32) { share[atom]++ })
+	pool := make([]int32, 0, sum(share))
+	for atom := range waiting {
+		n := len(pool)
+		waiting[atom] = pool[n : n : n+int(share[atom])]
+		pool = pool[:n+int(share[atom])]
+	}
+	each(func(op, atom int32) { waiting[atom] = append(waiting[atom], op); missing[op]++ })
+	for i := range c.ops {
+		if missing[i] == 0 {
+			fire(int32(i))
+		}
+	}
+	for len(queue) > 0 {
+		atom := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		for _, op := range waiting[atom] {
+			if missing[op]--; missing[op] == 0 {
+				fire(op)
+			}
+		}
+	}
+	kept := c.ops[:0]
+	for i, op := range c.ops {
+		if missing[i] == 0 {
+			kept = append(kept, op)
+		}
+	}
+	c.ops = kept
+}
+
+func sum(counts []int32) int {
+	n := 0
+	for _, c := range counts {
+		n += int(c)
+	}
+	return n
 }
 
 // name writes the command of every operator. Templates read what never
@@ -463,12 +568,13 @@ func (c *grounder) name() error {
 	r := &runner{p: c.program}
 	byKey := map[string]int32{}
 	var key []byte
-	for i := range c.grounds {
-		op := &c.grounds[i]
-		key = templates[op.action].key(key[:0], op.action, op.params)
+	for i := range c.ops {
+		op := &c.ops[i]
+		params := c.args[op.args:][:len(c.task.Actions[op.action].Params)]
+		key = templates[op.action].key(key[:0], op.action, params)
 		id, known := byKey[string(key)]
 		if !known {
-			s, err := r.render(templates[op.action], op.params)
+			s, err := r.render(templates[op.action], params)
 			if err != nil {
 				return err
 			}
@@ -493,8 +599,8 @@ func (c *grounder) name() error {
 		c.command[sorted[i]] = int32(i)
 	}
 	c.commands = sorted
-	for i := range c.grounds {
-		c.grounds[i].command = rank[c.grounds[i].command]
+	for i := range c.ops {
+		c.ops[i].command = rank[c.ops[i].command]
 	}
 	return nil
 }
@@ -504,7 +610,7 @@ func (c *grounder) name() error {
 func (c *grounder) index() {
 	share := make([]int32, len(c.atoms)+1)
 	for i := range c.ops {
-		for _, l := range c.need(&c.ops[i]) {
+		for _, l := range c.needs(&c.ops[i]) {
 			if l&1 == 0 {
 				share[l>>1]++
 			}
@@ -514,7 +620,7 @@ func (c *grounder) index() {
 	c.from = make([]int32, len(c.atoms)+1)
 	for i := range c.ops {
 		best := int32(-1)
-		for _, l := range c.need(&c.ops[i]) {
+		for _, l := range c.needs(&c.ops[i]) {
 			if l&1 == 0 && (best < 0 || share[l>>1] < share[best]) {
 				best = int32(l >> 1)
 			}
@@ -540,6 +646,6 @@ func (c *grounder) index() {
 	}
 }
 
-func (p *program) need(op *operator) []literal {
+func (p *program) needs(op *operator) []literal {
 	return p.literals[op.literals : op.literals+int32(op.need)]
 }

@@ -26,7 +26,7 @@ func (in *interpreter) effects(s *pddl.Schema, b []int32) (fired, possible []cha
 			return
 		}
 		possible = append(possible, c)
-		if e.Unconditional() {
+		if in.possible(e.When, b, false) { // in every state
 			sure = append(sure, c)
 		}
 		if in.holds(e.When, b) {

@@ -25,6 +25,7 @@ type program struct {
 	command  map[string]int32
 	literals []literal // pool of the operators
 	args     []int32   // pool of the operators
+	extras   []extra
 
 	// A true atom triggers the operators that list[from[atom]:from[atom+1]]
 	// names; those without a positive precondition are always tried.
@@ -43,17 +44,22 @@ type operator struct {
 	command        int32
 	action         int32
 	args           int32 // of the parameters, in program.args
-	literals       int32
+	literals       int32 // in program.literals
 	need, add, del uint16
-	goal           bool // some effect is about an atom of the goal
-	rest           *formula
-	when           []conditional // instead of add and del, if any is conditional
+	goal           bool  // some effect is about an atom of the goal
+	extra          int32 // in program.extras, or -1
+}
+
+// extra is what few operators have.
+type extra struct {
+	rest formula       // universal conditions
+	when []conditional // instead of add and del, if any is conditional
 }
 
 // conditional is an effect of an operator that has conditional ones.
 type conditional struct {
 	lit  literal
-	when *formula
+	when *formula // nil: always
 }
 
 // literal is an atom, or its negation where the lowest bit is set.

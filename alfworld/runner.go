@@ -91,12 +91,12 @@ func (r *runner) prepare() error {
 // try marks an operator that is applicable.
 func (r *runner) try(i int32) {
 	op := &r.p.ops[i]
-	for _, l := range r.p.need(op) {
+	for _, l := range r.p.needs(op) {
 		if !l.in(r.state) {
 			return
 		}
 	}
-	if op.rest == nil || op.rest.holds(r.state) {
+	if op.extra < 0 || r.p.extras[op.extra].rest.holds(r.state) {
 		r.mark[i>>6] |= 1 << (i & 63)
 	}
 }
@@ -129,8 +129,8 @@ func (r *runner) step(cmd string) (string, bool, error) {
 }
 
 func (r *runner) apply(op *operator) {
-	if op.when != nil {
-		r.applyConditional(op.when)
+	if op.extra >= 0 && r.p.extras[op.extra].when != nil {
+		r.applyConditional(r.p.extras[op.extra].when)
 		return
 	}
 	add := r.p.literals[op.literals+int32(op.need):][:op.add+op.del]

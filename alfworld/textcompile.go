@@ -1,7 +1,9 @@
 package alfworld
 
 import (
+	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/oreo-go/oreo/alfworld/grammar"
@@ -251,36 +253,21 @@ func (t *textCompiler) lookup(pred int, pat *grammar.Pattern) (lookup, error) {
 	return l, nil
 }
 
-// textFact is a fact that the text may see at some time.
+// textFact is a fact that the text may see at some time; order sorts facts as
+// the reference finds them: by type signature, then by identifiers.
 type textFact struct {
-	atom int32
-	args []int32
-	sig  int
+	order uint64
+	key   atomKey
+	atom  int32
 }
 
-// build indexes the facts of a pattern, in the order in which the reference
-// finds them: by type signature, then by identifiers.
+// build indexes the facts of a pattern.
 func (t *textCompiler) build(id lookupID, signatures [][]int) lookup {
-	n := len(t.c.task.Predicates)
-	l := lookup{negative: id.pred >= n, pred: id.pred}
+	l := lookup{negative: id.pred >= len(t.c.task.Predicates), pred: id.pred}
 	facts := t.facts(id.pred, signatures)
-	rank := t.c.game.rank
-	slices.SortFunc(facts, func(a, b textFact) int {
-		if a.sig != b.sig {
-			return a.sig - b.sig
-		}
-		for i := range a.args {
-			if d := rank[a.args[i]] - rank[b.args[i]]; d != 0 {
-				return int(d)
-			}
-		}
-		return 0
-	})
-	nbound := 0
+	slices.SortFunc(facts, func(a, b textFact) int { return cmp.Compare(a.order, b.order) })
 	arity := t.c.game.arity(id.pred)
-	for i := range arity {
-		nbound += int(id.bound >> i & 1)
-	}
+	nbound := bits.OnesCount8(id.bound)
 	switch {
 	case nbound == arity:
 		l.fixed = true
@@ -293,22 +280,25 @@ func (t *textCompiler) build(id lookupID, signatures [][]int) lookup {
 	}
 	for _, f := range facts {
 		c := candidate{atom: f.atom}
-		var boundArgs []pddl.Term
-		for i, o := range f.args {
-			if id.bound>>i&1 == 1 {
-				boundArgs = append(boundArgs, pddl.Term(o))
+		boundKey := uint64(id.pred)
+		only, left := int32(0), 3
+		for i := range arity {
+			if o := f.key.arg(i); id.bound>>i&1 == 1 {
+				boundKey = boundKey<<16 | uint64(o)
+				only = o
+				left--
 			} else {
 				c.objs[c.n] = o
 				c.n++
 			}
 		}
+		key := atomKey(boundKey << (16 * left))
 		switch {
 		case l.fixed:
-			l.test[packObjects(id.pred, boundArgs)] = f.atom
+			l.test[key] = f.atom
 		case l.by != nil:
-			l.by[boundArgs[0]] = append(l.by[boundArgs[0]], c)
+			l.by[only] = append(l.by[only], c)
 		case l.masked:
-			key := packObjects(id.pred, boundArgs)
 			l.more[key] = append(l.more[key], c)
 		default:
 			l.all = append(l.all, c)
@@ -317,28 +307,23 @@ func (t *textCompiler) build(id lookupID, signatures [][]int) lookup {
 	return l
 }
 
-func packObjects(pred int, objs []pddl.Term) atomKey {
-	key := uint64(pred)
-	for i := range 3 {
-		key <<= 16
-		if i < len(objs) {
-			key |= uint64(objs[i])
-		}
-	}
-	return atomKey(key)
-}
-
 func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
 	n := len(t.c.task.Predicates)
+	arity := t.c.game.arity(pred)
 	var out []textFact
-	add := func(atom int32, args []int32) {
+	add := func(atom int32, key atomKey) {
 		for s, sig := range signatures {
-			fits := true
-			for i, o := range args {
-				fits = fits && t.c.task.Objects[o].Type == sig[i]
+			fits, order := true, uint64(s)
+			for i := range 3 {
+				order <<= 16
+				if i < arity {
+					o := key.arg(i)
+					fits = fits && t.c.task.Objects[o].Type == sig[i]
+					order |= uint64(t.c.game.rank[o])
+				}
 			}
 			if fits {
-				out = append(out, textFact{atom, args, s})
+				out = append(out, textFact{order, key, atom})
 				return
 			}
 		}
@@ -346,19 +331,21 @@ func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
 	if !t.c.task.Predicates[pred%n].Fluent {
 		if pred < n {
 			for _, args := range t.c.facts[pred] {
-				add(-1, args)
+				key := uint64(pred)
+				for i := range 3 {
+					key <<= 16
+					if i < len(args) {
+						key |= uint64(args[i])
+					}
+				}
+				add(-1, atomKey(key))
 			}
 		}
 		return out
 	}
-	arity := t.c.task.Predicates[pred%n].Arity
 	for id, key := range t.c.atoms {
 		if key.pred() == pred%n {
-			args := make([]int32, arity)
-			for i := range args {
-				args[i] = key.arg(i)
-			}
-			add(int32(id), args)
+			add(int32(id), key)
 		}
 	}
 	return out
