@@ -102,6 +102,9 @@ func (a *artifact) Close() error {
 // Device is where the model runs: cpu or cuda:N.
 func (a *artifact) Device() string { return a.session.Device() }
 
+// Source identifies the weights the model was made from: their SHA-256.
+func (a *artifact) Source() string { return a.manifest.Source.SHA256 }
+
 // Tokenizer is the model's.
 func (a *artifact) Tokenizer() *tokenizer.Tokenizer { return a.tokenizer }
 

@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime"
+
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
-	urfave "github.com/urfave/cli/v2"
+	"github.com/oreo-go/oreo/runtime/ort"
 )
 
 func doctorCommand() *urfave.Command {
@@ -13,7 +17,23 @@ func doctorCommand() *urfave.Command {
 		Usage:  "say which libraries and devices were found, and what to do about what is missing",
 		Before: cli.NoArgs,
 		Action: func(c *urfave.Context) error {
-			fmt.Fprintln(c.App.Writer, "oreo-run", c.App.Version)
+			w := c.App.Writer
+			fmt.Fprintf(w, "oreo-run     %s\n", c.App.Version)
+			fmt.Fprintf(w, "CPUs         %d, of which Go uses %d\n", runtime.NumCPU(), runtime.GOMAXPROCS(0))
+			if path := os.Getenv("ORT_LIB"); path != "" {
+				fmt.Fprintf(w, "ORT_LIB      %s\n", path)
+			}
+			info, err := ort.Probe("")
+			if err != nil {
+				fmt.Fprintln(w, "onnxruntime  not usable")
+				return err
+			}
+			fmt.Fprintf(w, "onnxruntime  %s (%s or newer is needed): %s\n", info.Version, ort.MinVersion, info.Path)
+			if info.CUDA != nil {
+				fmt.Fprintf(w, "CUDA         no: %v\n", info.CUDA)
+			} else {
+				fmt.Fprintln(w, "CUDA         usable: --device cuda")
+			}
 			return nil
 		},
 	}

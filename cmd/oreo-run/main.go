@@ -18,6 +18,11 @@ func newApp() *urfave.App {
 		Version: cli.Version(),
 		Commands: []*urfave.Command{
 			// models
+			generateCommand(),
+			scoreCommand(),
+			searchCommand(),
+			collectCommand(),
+			evalCommand(),
 			doctorCommand(),
 			// text in, text out
 		},

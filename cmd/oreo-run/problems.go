@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oreo-go/oreo/cmd/internal/cli"
+	"github.com/oreo-go/oreo/math/grade"
+	"github.com/oreo-go/oreo/math/step"
+	"github.com/oreo-go/oreo/runtime"
+	"github.com/oreo-go/oreo/runtime/jsonl"
+	"github.com/oreo-go/oreo/runtime/search"
+)
+
+// problem is a line of a problem file.
+type problem struct {
+	ID       string `json:"id"`
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+	Dataset  string `json:"dataset"`
+}
+
+func (p *problem) UnmarshalJSON(text []byte) error {
+	type plain problem
+	var v struct {
+		plain
+		ID any `json:"id"`
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	*p = problem(v.plain)
+	switch id := v.ID.(type) {
+	case nil:
+	case string:
+		p.ID = id
+	case float64:
+		p.ID = strconv.FormatFloat(id, 'f', -1, 64)
+	default:
+		return fmt.Errorf("field %q is neither text nor number", "id")
+	}
+	return nil
+}
+
+func problemFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "problems", Required: true, Usage: "JSONL `FILE` (.gz too) of {question, answer, dataset, id}"},
+		&urfave.IntFlag{Name: "limit", Usage: "take the first `N` problems only; 0: all"},
+		&urfave.StringFlag{Name: "format", Value: plainFormat, Usage: "how a question becomes a prompt: plain (the question and a newline), chat, or a template with {question}"},
+		&urfave.StringFlag{Name: "grader", Value: grade.DeepSeekMath.String(), Usage: "deepseekmath, qwen or strict"},
+	}
+}
+
+// problemSet is what --problems and its companions ask for.
+type problemSet struct {
+	problems []problem
+	prompt   func(problem) runtime.Prompt
+	style    grade.Style
+}
+
+func readProblems(c *urfave.Context, needAnswer bool) (*problemSet, error) {
+	s := &problemSet{}
+	var err error
+	if s.prompt, err = promptFormat(c.String("format")); err != nil {
+		return nil, cli.Usage(err)
+	}
+	if s.style, err = grade.ParseStyle(c.String("grader")); err != nil {
+		return nil, cli.Usage(err)
+	}
+	path, limit := c.String("problems"), c.Int("limit")
+	if limit < 0 {
+		return nil, cli.Usagef("--limit is %d, want 0 (all) or more", limit)
+	}
+	for p, err := range jsonl.Read[problem](path) {
+		switch n := len(s.problems) + 1; {
+		case err != nil:
+			return nil, err
+		case p.Question == "":
+			return nil, fmt.Errorf(`%s: record %d: field "question" is missing or empty`, path, n)
+		case needAnswer && p.Answer == "":
+			return nil, fmt.Errorf(`%s: record %d: field "answer" is missing or empty: nothing to grade by`, path, n)
+		}
+		s.problems = append(s.problems, p)
+		if len(s.problems) == limit {
+			break
+		}
+	}
+	if len(s.problems) == 0 {
+		return nil, fmt.Errorf("%s: no problems: the file is empty", path)
+	}
+	return s, nil
+}
+
+// name is a problem's id, or its place in the file.
+func (s *problemSet) name(i int) string {
+	if id := s.problems[i].ID; id != "" {
+		return id
+	}
+	return strconv.Itoa(i)
+}
+
+func (s *problemSet) correct(i int, text string) bool {
+	p := s.problems[i]
+	return grade.Grade(s.style, grade.Input{Generation: text, Gold: p.Answer, Problem: p.Question, Dataset: p.Dataset}).Correct
+}
+
+const plainFormat = "plain"
+
+// promptFormat reads --format.
+func promptFormat(name string) (func(problem) runtime.Prompt, error) {
+	template := name
+	switch {
+	case name == plainFormat:
+		template = "{question}\n"
+	case name == "chat":
+		return func(p problem) runtime.Prompt { return runtime.Chat(userMessage(p.Question)) }, nil
+	case !strings.Contains(name, "{question}"):
+		return nil, fmt.Errorf("--format %q is neither plain nor chat and holds no {question}", name)
+	}
+	return func(p problem) runtime.Prompt {
+		return runtime.Text(strings.ReplaceAll(template, "{question}", p.Question))
+	}, nil
+}
+
+func stepFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "step", Value: step.Newline.String(), Usage: "what ends a reasoning step: newline or period"}
+}
+
+// stepRule reads --step.
+func stepRule(c *urfave.Context) (search.StepRule, error) {
+	mode, err := step.ParseMode(c.String("step"))
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	return search.Delimiters(mode.Delimiters()), nil
+}
+
+// each calls f for 0..n-1, as many at once as fill the rows of a model when each
+// takes rowsEach, and stops at the first error.
+func each(ctx context.Context, n, rows, rowsEach int, f func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, rows/max(1, rowsEach)))
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(ctx, i) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
