@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/oreo-go/oreo/runtime/safetensors"
+	"github.com/oreo-go/oreo/train/card"
 	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
@@ -270,17 +271,25 @@ func (r *run) finish() error {
 		if err := r.recordReference(dir, t.Head); err != nil {
 			return fmt.Errorf("save %s: %w", dir, err)
 		}
-		/*
-			if err := card.Write(dir, r.card(t)); err != nil {
-				return fmt.Errorf("save %s: %w", dir, err)
-			}
-		*/
+		if err := card.Write(dir, r.card(t)); err != nil {
+			return fmt.Errorf("save %s: %w", dir, err)
+		}
 	}
 	s, err := r.state(true)
 	if err != nil {
 		return err
 	}
 	return s.write(r.Out)
+}
+
+// card describes a model that the run has trained.
+func (r *run) card(t *trained) card.Card {
+	settings, err := json.MarshalIndent(r.full, "", "  ")
+	if err != nil {
+		settings = nil // the state that was just written holds them too
+	}
+	return card.Card{Method: r.method, Head: t.Head, Model: t.Config, Base: r.Model, Data: r.Data, Sequences: r.stats.Sequences,
+		Tokens: r.stats.Tokens, Updates: r.step, Metrics: r.last, Settings: string(settings)}
 }
 
 // save writes a Hugging Face folder: weights, config.json, tokenizer and

@@ -49,6 +49,8 @@ type run struct {
 	tok     *tokenizer.Tokenizer
 	loader  *data.Loader
 	samples [][]int32 // tokens of two sequences, for recordReference
+	stats   data.Stats
+	last    track.Metrics // of the last update
 	models  []*trained
 	frozen  []*nn.Model
 	step    int // updates done
@@ -117,6 +119,7 @@ func (r *run) read(needReward bool) ([]data.Sequence, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.stats = stats
 	r.ui.Notef("data: %s", stats)
 	for i := range seqs[:min(2, len(seqs))] {
 		r.samples = append(r.samples, seqs[i].Tokens)
@@ -262,7 +265,7 @@ func (r *run) train(ctx context.Context, backward func(*data.Update) (track.Metr
 		if err := r.update(m); err != nil {
 			return fmt.Errorf("update %d: %w", r.step+1, err)
 		}
-		r.step++
+		r.step, r.last = r.step+1, m
 		m["epoch"] = float64(u.Epoch) + float64(u.Index+1)/float64(r.loader.UpdatesPerEpoch())
 		m["tokens_per_s"] = float64(u.Tokens) / time.Since(began).Seconds()
 		if err := r.tracker.Log(r.step, m); err != nil {

@@ -189,3 +189,24 @@ func Autocast(d Device, f func()) {
 	defer C.shim_autocast(C.int(flag(d.CUDA)), 0)
 	f()
 }
+
+// SelfTest multiplies two matrices on the CPU and, where there is one, on the
+// first GPU, and reports what failed.
+func SelfTest() error {
+	devices := []Device{CPU}
+	if n, err := CUDADevices(); err == nil && n > 0 {
+		devices = append(devices, Device{CUDA: true})
+	}
+	for _, d := range devices {
+		err := Scope(func() {
+			x := FromFloat32([]float32{1, 2, 3, 4}, 2, 2).On(d)
+			if got := x.Linear(x, nil).Float32s(); got[0] != 5 || got[3] != 25 {
+				panic(&Error{fmt.Sprintf("a matrix product came out as %v", got)})
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", d, err)
+		}
+	}
+	return nil
+}

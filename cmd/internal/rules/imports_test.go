@@ -45,7 +45,7 @@ var rooms = []struct {
 	{path: "runtime/traj", may: shared, pureGo: true},
 	{path: "runtime/jsonl", may: shared, pureGo: true},
 	{path: "runtime/manifest", may: shared, pureGo: true},
-	{path: "train", may: append([]string{"train"}, shared...), native: []string{gotch}},
+	{path: "train", may: append([]string{"train", "math/step"}, shared...), native: []string{gotch}},
 	{path: "train/data", may: append([]string{"train/data"}, shared...), pureGo: true},
 	{path: "train/track", may: []string{"train/track"}, pureGo: true},
 	{path: "train/schedule", may: []string{"train/schedule"}, pureGo: true},
