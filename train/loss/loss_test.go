@@ -10,7 +10,7 @@ import (
 )
 
 // TestAgainstEquations compares every loss and its gradients with values that
-// testdata/reference.py computes from the equations, state by state, in float64.
+// testdata/gen/reference.py computes from the equations, state by state, in float64.
 func TestAgainstEquations(t *testing.T) {
 	ref, err := safetensors.Open("testdata/reference.safetensors")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestAgainstTransformers compares outputs on a ragged batch and the gradient of
-// every parameter with what testdata/reference.py got from transformers.
+// every parameter with what testdata/gen/reference.py got from transformers.
 func TestAgainstTransformers(t *testing.T) {
 	for _, name := range []string{"qwen2", "qwen2-tied", "llama", "minicpm"} {
 		for _, kind := range []struct {
