@@ -25,6 +25,15 @@ func shared(t testing.TB, parts ...string) string {
 	return path
 }
 
+// sample is how many games stand for one in the tests over all of them. With
+// OREO_LONG set it is 1.
+func sample() int {
+	if os.Getenv("OREO_LONG") != "" {
+		return 1
+	}
+	return 20
+}
+
 var official = struct {
 	sync.Mutex
 	byEdition map[string]map[string]alfworld.Spec
@@ -78,7 +87,10 @@ func TestTranscripts(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			games := map[string]*alfworld.Game{}
 			steps := 0
-			for _, rec := range recordings {
+			for i, rec := range recordings {
+				if mode == "interpreted" && i%5 != 0 && sample() > 1 {
+					continue
+				}
 				g := games[rec.Edition+rec.Game]
 				if g == nil {
 					spec, known := officialSpecs(t, rec.Edition)[rec.Game]
@@ -98,7 +110,7 @@ func TestTranscripts(t *testing.T) {
 				}
 				steps += replay(t, env, rec)
 			}
-			t.Logf("%d episodes, %d steps", len(recordings), steps)
+			t.Logf("%d steps", steps)
 		})
 	}
 }
