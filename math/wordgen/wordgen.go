@@ -3,15 +3,15 @@
 //
 // A problem tells how a stock of things changes, a few changes a day:
 //
-//	Mia has 7 apples. She picks 5, sells 3 and buys 6. She drops 8, buys 4 and sells 2. How many apples are left?
+//	Mia has 7 apples. She sells 5, picks 3 and buys 4. She drops 8, buys 4 and sells 2. How many apples are left?
 //
 // Each day is one line of the solution, and there are two honest ways to write
 // it. By parts, every intermediate stock is written down; in the head, only the
 // stock at the end of the day is:
 //
-//	By parts: 7+5=12, 12-3=9, 9+6=15
-//	In the head: 15-8+4-2=9
-//	#### 9
+//	By parts: 7-5=2, 2+3=5, 5+4=9
+//	In the head: 9-8+4-2=3
+//	#### 3
 //
 // All annotated solutions are right. How often an annotator works in the head
 // depends on the scene (Config.HeadShare). A small model that imitates them
@@ -32,20 +32,20 @@ type Config struct {
 	MinDays   int       // fewest days of a problem, at least 1
 	MaxDays   int       // most days of a problem, at most 9
 	Changes   int       // changes per day, 2 to 9
-	MaxStock  int       // largest stock that occurs, 10 to 999
-	MaxChange int       // largest change, 1 to MaxStock/2
+	MaxStock  int       // largest stock that occurs, 9 to 999
+	MaxChange int       // largest change, 1 to MaxStock
 	HeadShare []float64 // per scene: share of annotated lines done in the head, 0 to 1
 }
 
-// DefaultConfig returns the problems of the demo: small numbers, and six scenes
-// from mostly careful to mostly hasty annotators.
+// DefaultConfig returns the problems of the demo: one-digit numbers, and six
+// scenes from mostly careful to mostly hasty annotators.
 func DefaultConfig() Config {
 	return Config{
 		Seed:      1,
 		MinDays:   2,
 		MaxDays:   2,
 		Changes:   3,
-		MaxStock:  20,
+		MaxStock:  9,
 		MaxChange: 9,
 		HeadShare: []float64{0.30, 0.45, 0.60, 0.70, 0.80, 0.90},
 	}
@@ -60,10 +60,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("wordgen: MaxDays is %d, must be between MinDays (%d) and 9", c.MaxDays, c.MinDays)
 	case c.Changes < 2 || c.Changes > 9:
 		return fmt.Errorf("wordgen: Changes is %d, must be between 2 and 9", c.Changes)
-	case c.MaxStock < 10 || c.MaxStock > 999:
-		return fmt.Errorf("wordgen: MaxStock is %d, must be between 10 and 999", c.MaxStock)
-	case c.MaxChange < 1 || c.MaxChange > c.MaxStock/2:
-		return fmt.Errorf("wordgen: MaxChange is %d, must be between 1 and half of MaxStock (%d)", c.MaxChange, c.MaxStock/2)
+	case c.MaxStock < 9 || c.MaxStock > 999:
+		return fmt.Errorf("wordgen: MaxStock is %d, must be between 9 and 999", c.MaxStock)
+	case c.MaxChange < 1 || c.MaxChange > c.MaxStock:
+		return fmt.Errorf("wordgen: MaxChange is %d, must be between 1 and MaxStock (%d)", c.MaxChange, c.MaxStock)
 	case len(c.HeadShare) != len(scenes):
 		return fmt.Errorf("wordgen: HeadShare has %d entries, must have one per scene (%d)", len(c.HeadShare), len(scenes))
 	}
@@ -138,7 +138,7 @@ func (g *Generator) Next(n int) ([]Problem, error) {
 func (g *Generator) draw() Problem {
 	i := g.rng.IntN(len(scenes))
 	who := people[g.rng.IntN(len(people))]
-	p := Problem{Scene: scenes[i].name, Start: 1 + g.rng.IntN(g.cfg.MaxStock)}
+	p := Problem{Scene: scenes[i].name, Start: 2 + g.rng.IntN(g.cfg.MaxStock-1)}
 	stock := p.Start
 	for range g.cfg.MinDays + g.rng.IntN(g.cfg.MaxDays-g.cfg.MinDays+1) {
 		changes := g.drawChanges(stock)

@@ -188,9 +188,9 @@ func TestBadConfigIsNamed(t *testing.T) {
 		"MaxDays is 1":         func(c *Config) { c.MaxDays = 1 },
 		"MaxDays is 10":        func(c *Config) { c.MaxDays = 10 },
 		"Changes is 1,":        func(c *Config) { c.Changes = 1 },
-		"MaxStock is 9,":       func(c *Config) { c.MaxStock = 9 },
+		"MaxStock is 8,":       func(c *Config) { c.MaxStock = 8 },
 		"MaxChange is 0":       func(c *Config) { c.MaxChange = 0 },
-		"MaxChange is 11":      func(c *Config) { c.MaxChange = 11 },
+		"MaxChange is 10":      func(c *Config) { c.MaxChange = 10 },
 		"HeadShare has 0":      func(c *Config) { c.HeadShare = nil },
 		"HeadShare[0] is NaN":  func(c *Config) { c.HeadShare[0] = math.NaN() },
 		"HeadShare[5] is 1.01": func(c *Config) { c.HeadShare[5] = 1.01 },
@@ -206,12 +206,12 @@ func TestBadConfigIsNamed(t *testing.T) {
 
 func TestTooFewProblems(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.MinDays, cfg.MaxDays, cfg.Changes, cfg.MaxStock, cfg.MaxChange = 1, 1, 2, 10, 1
+	cfg.MinDays, cfg.MaxDays, cfg.Changes, cfg.MaxStock, cfg.MaxChange = 1, 1, 2, 9, 1
 	g, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Next(100_000); err == nil || !strings.Contains(err.Error(), "new problems") {
+	if _, err := g.Next(20_000); err == nil || !strings.Contains(err.Error(), "new problems") {
 		t.Errorf("error %v", err)
 	}
 }
