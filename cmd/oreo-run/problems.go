@@ -144,13 +144,13 @@ func stepRule(c *urfave.Context) (search.StepRule, error) {
 // each calls f for 0..n-1, as many at once as fill the rows of a model when each
 // takes rowsEach, and stops at the first error.
 func each(ctx context.Context, n, rows, rowsEach int, f func(ctx context.Context, i int) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, rows/max(1, rowsEach)))
 	for i := range n {
-		if ctx.Err() != nil {
+		if running.Err() != nil {
 			break
 		}
-		g.Go(func() error { return f(ctx, i) })
+		g.Go(func() error { return f(running, i) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
