@@ -141,6 +141,15 @@ func replace(tmp, out string) error {
 
 // fill writes all files of the artifact into dir, the manifest last.
 func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
+	texts, err := newTexts(c.Model, src.Config)
+	if err != nil {
+		return err
+	}
+	if c.Precision == graph.Int4 {
+		if src.Importance, err = reference.Importance(ctx, src.Config, src.Weights, texts.calibration()); err != nil {
+			return err
+		}
+	}
 	data, err := onnx.CreateData(dir, manifest.DataFile)
 	if err != nil {
 		return err
@@ -155,7 +164,7 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 	if err := copyCompanions(c.Model, dir); err != nil {
 		return err
 	}
-	if err := reference.Record(ctx, src.Config, src.Head, src.Weights, golden(src.Config.Vocab), filepath.Join(dir, manifest.ReferenceFile)); err != nil {
+	if err := reference.Record(ctx, src.Config, src.Head, src.Weights, texts.golden(), filepath.Join(dir, manifest.ReferenceFile)); err != nil {
 		return err
 	}
 	return describe(ctx, c, src, m, dir)
@@ -194,20 +203,6 @@ func copyFile(from, to string) error {
 	return errors.Join(err, w.Sync(), w.Close())
 }
 
-// golden is what the reference values are recorded for: two sequences of
-// unequal length, so that a mix-up of rows shows.
-func golden(vocab int) [][]int64 {
-	sequences := [][]int64{make([]int64, 16), make([]int64, 10)}
-	state := uint64(1)
-	for _, ids := range sequences {
-		for i := range ids {
-			state = state*6364136223846793005 + 1442695040888963407 // Knuth's linear congruential generator
-			ids[i] = int64(state >> 33 % uint64(vocab))
-		}
-	}
-	return sequences
-}
-
 func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProto, dir string) error {
 	cfg := src.Config
 	man := &manifest.Manifest{
@@ -216,7 +211,7 @@ func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProt
 		Dims: manifest.Dims{Arch: string(cfg.Arch), Hidden: cfg.Hidden, Intermediate: cfg.Intermediate, Layers: cfg.Layers,
 			Heads: cfg.Heads, KVHeads: cfg.KVHeads, HeadDim: cfg.HeadDim, Vocab: cfg.Vocab, MaxPositions: graph.Positions(cfg)},
 		Inputs: graph.Values(m.Graph.Input), Outputs: graph.Values(m.Graph.Output),
-		Tolerance: tolerances[c.Precision],
+		Tolerance: tolerance(c.Precision, c.Kind),
 	}
 	if c.Precision == graph.FP16 {
 		man.KVDType = manifest.Float16

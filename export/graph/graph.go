@@ -19,6 +19,7 @@ import (
 	"fmt"
 
 	"github.com/oreo-go/oreo/export/onnx"
+	"github.com/oreo-go/oreo/export/quant"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
@@ -51,6 +52,9 @@ type Source struct {
 	Config  *model.Config
 	Head    model.Head
 	Weights *safetensors.File // must hold Config.Params(Head)
+	// Importance of the columns of linear weights, by name; Int4 rounds with
+	// least error where it is large. Absent is all alike.
+	Importance map[string][]float32
 }
 
 // Positions is the length P of the position table for c.
@@ -242,8 +246,8 @@ func (b *builder) linear(path, name, x string, bias bool) string {
 func (b *builder) matMulNBits(path, name, x string) string {
 	inputs, out, width := b.blocks(name)
 	return b.contrib(path, "MatMulNBits", append(in(x), inputs...),
-		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits())),
-		attrInt("block_size", blockSize), attrInt("accuracy_level", 4))
+		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits(name))),
+		attrInt("block_size", quant.Block), attrInt("accuracy_level", 4))
 }
 
 func cacheName(name string, l int) string { return fmt.Sprintf("%s.%d", name, l) }

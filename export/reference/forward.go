@@ -19,28 +19,39 @@ type pass struct {
 	ctx      context.Context
 	c        *model.Config
 	weights  *safetensors.File
-	cos, sin matrix // [T][D/2]
-	err      error  // the first one; later steps do nothing
+	cos, sin matrix                        // [T][D/2]
+	observe  func(weight string, x matrix) // shown the input of every linear layer, if set
+	err      error                         // the first one; later steps do nothing
+}
+
+// Importance returns, for every linear weight of the backbone, the mean square of
+// each of its inputs over a sequence: by how much an error in that column of the
+// weight is multiplied. A thousandth of their average is added, so that inputs
+// that were silent count too.
+func Importance(ctx context.Context, c *model.Config, weights *safetensors.File, ids []int64) (map[string][]float32, error) {
+	out := map[string][]float32{}
+	p := &pass{ctx: ctx, c: c, weights: weights, observe: func(name string, x matrix) {
+		var total float64
+		squares := make([]float64, len(x[0]))
+		for _, row := range x {
+			for i, v := range row {
+				squares[i] += v * v / float64(len(x))
+				total += v * v / float64(len(x))
+			}
+		}
+		for _, s := range squares {
+			out[name] = append(out[name], float32(s+1e-3*total/float64(len(squares))))
+		}
+	}}
+	p.backbone(ids)
+	return out, p.err
 }
 
 // Forward runs the model on one sequence and returns [T][V] logits, or [T][1]
 // values for a ValueHead.
 func Forward(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, ids []int64) ([][]float32, error) {
 	p := &pass{ctx: ctx, c: c, weights: weights}
-	for t := range ids {
-		var cos, sin []float64
-		for _, f := range c.InvFreq() {
-			cos, sin = append(cos, math.Cos(float64(t)*f)), append(sin, math.Sin(float64(t)*f))
-		}
-		p.cos, p.sin = append(p.cos, cos), append(p.sin, sin)
-	}
-	x := p.embed(ids)
-	for l := range c.Layers {
-		name := fmt.Sprintf("model.layers.%d.", l)
-		p.add(x, p.attention(name+"self_attn.", p.norm(name+"input_layernorm.weight", x)))
-		p.add(x, p.mlp(name+"mlp.", p.norm(name+"post_attention_layernorm.weight", x)))
-	}
-	x = p.norm("model.norm.weight", x)
+	x := p.backbone(ids)
 	var y matrix
 	switch {
 	case head == model.ValueHead:
@@ -51,6 +62,24 @@ func Forward(ctx context.Context, c *model.Config, head model.Head, weights *saf
 		y = p.linear(model.LMHeadName, "", scale(x, c.LogitScale()))
 	}
 	return narrow(y), p.err
+}
+
+// backbone returns the normalised hidden states [T][C].
+func (p *pass) backbone(ids []int64) matrix {
+	for t := range ids {
+		var cos, sin []float64
+		for _, f := range p.c.InvFreq() {
+			cos, sin = append(cos, math.Cos(float64(t)*f)), append(sin, math.Sin(float64(t)*f))
+		}
+		p.cos, p.sin = append(p.cos, cos), append(p.sin, sin)
+	}
+	x := p.embed(ids)
+	for l := range p.c.Layers {
+		name := fmt.Sprintf("model.layers.%d.", l)
+		p.add(x, p.attention(name+"self_attn.", p.norm(name+"input_layernorm.weight", x)))
+		p.add(x, p.mlp(name+"mlp.", p.norm(name+"post_attention_layernorm.weight", x)))
+	}
+	return p.norm("model.norm.weight", x)
 }
 
 func (p *pass) embed(ids []int64) matrix {
@@ -163,6 +192,9 @@ func (p *pass) linear(name, bias string, x matrix) matrix {
 	if err != nil {
 		p.err = err
 		return nil
+	}
+	if p.observe != nil {
+		p.observe(name, x)
 	}
 	out, in := w.Shape[0], w.Shape[1]
 	b := make([]float64, out)

@@ -116,7 +116,8 @@ type Value struct {
 type Tolerance struct {
 	MaxAbs  float64 `json:"max_abs"`            // largest |difference| of a logit or value ...
 	MaxRel  float64 `json:"max_rel"`            // ... or this share of the largest |reference|, whichever is more
-	MaxKL   float64 `json:"max_kl,omitempty"`   // nats, KL(reference || graph) at any position
+	MeanKL  float64 `json:"mean_kl,omitempty"`  // nats, KL(reference || graph) averaged over positions
+	MaxKL   float64 `json:"max_kl,omitempty"`   // and at any one
 	MinTop1 float64 `json:"min_top1,omitempty"` // share of positions whose likeliest token agrees
 }
 
