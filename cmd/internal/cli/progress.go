@@ -14,6 +14,8 @@ import (
 // lineEvery is how often Progress prints a line where there is no terminal.
 const lineEvery = 10 * time.Second
 
+const barWidth = 24 // columns
+
 // Progress reports how far a long loop is: a bar on a terminal, elsewhere a
 // line now and then. It writes to stderr and is safe for concurrent use.
 type Progress struct {
@@ -44,11 +46,12 @@ func newProgress(out io.Writer, terminal bool, label string, done, total int64) 
 		}
 		p.bar = progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(out),
-			progressbar.OptionSetDescription(label),
-			progressbar.OptionSetWidth(24),
+			progressbar.OptionSetDescription(" "+label),
+			progressbar.OptionSetWidth(barWidth),
 			progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(),
-			progressbar.OptionSetPredictTime(total > 0),
+			progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionSetPredictTime(false), // its rate would count what a resumed run did before
+			progressbar.OptionSetElapsedTime(false),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionUseANSICodes(os.Getenv("TERM") != "dumb"),
 			progressbar.OptionEnableColorCodes(false))
@@ -76,7 +79,7 @@ func (p *Progress) Add(n int64) {
 func (p *Progress) set(done int64) {
 	p.done = done
 	if p.bar != nil {
-		p.bar.Describe(p.describe())
+		p.bar.Describe(p.fit(" " + p.label + " " + p.pace()))
 		if p.total > 0 {
 			done = min(done, p.total)
 		}
@@ -113,34 +116,47 @@ func (p *Progress) Close() {
 	p.line()
 }
 
-func (p *Progress) describe() string {
-	if p.note == "" {
-		return p.label
-	}
-	return p.label + " " + p.note
-}
-
 // line prints "sft 120/1000 (12%) 3.4/s, 4m19s left, loss 0.41".
 func (p *Progress) line() {
 	p.last = time.Now()
-	elapsed := p.last.Sub(p.start)
-	rate := float64(p.done-p.first) / max(elapsed.Seconds(), 1e-9)
-	fmt.Fprintf(p.out, "%s %d", p.label, p.done)
+	count := fmt.Sprint(p.done)
 	if p.total > 0 {
-		fmt.Fprintf(p.out, "/%d (%d%%)", p.total, 100*p.done/p.total)
+		count = fmt.Sprintf("%d/%d (%d%%)", p.done, p.total, 100*p.done/p.total)
 	}
-	fmt.Fprintf(p.out, " %.3g/s, ", rate)
-	switch {
-	case p.total > p.done && rate > 0:
+	fmt.Fprintf(p.out, "%s %s %s\n", p.label, count, p.pace())
+}
+
+// fit cuts text to what the terminal has left beside the bar: a wrapped line
+// could not be drawn over.
+func (p *Progress) fit(text string) string {
+	f, ok := p.out.(*os.File)
+	if !ok {
+		return text
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width == 0 {
+		return text
+	}
+	const frame = len(" 100% || (/) ") + barWidth + 2
+	left := width - frame - 2*len(fmt.Sprint(p.total))
+	return text[:max(0, min(len(text), left))]
+}
+
+// pace says how fast it goes, how long it takes and the note.
+func (p *Progress) pace() string {
+	elapsed := time.Since(p.start)
+	rate := float64(p.done-p.first) / max(elapsed.Seconds(), 1e-9)
+	text := fmt.Sprintf("%.3g/s, ", rate)
+	if p.total > p.done && rate > 0 {
 		left := time.Duration(float64(p.total-p.done) / rate * float64(time.Second))
-		fmt.Fprintf(p.out, "%v left", left.Round(time.Second))
-	default:
-		fmt.Fprintf(p.out, "%v elapsed", elapsed.Round(100*time.Millisecond))
+		text += fmt.Sprintf("%v left", left.Round(time.Second))
+	} else {
+		text += fmt.Sprintf("%v elapsed", elapsed.Round(100*time.Millisecond))
 	}
 	if p.note != "" {
-		fmt.Fprint(p.out, ", ", p.note)
+		text += ", " + p.note
 	}
-	fmt.Fprintln(p.out)
+	return text
 }
 
 // Color tells whether f should carry colour: it is a terminal, TERM is not
