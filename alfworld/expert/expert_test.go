@@ -1,0 +1,67 @@
+package expert_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/oreo-go/oreo/alfworld"
+	"github.com/oreo-go/oreo/alfworld/expert"
+)
+
+// TestOfficial solves the official games, searching and directly.
+func TestOfficial(t *testing.T) {
+	root := os.Getenv("OREO_SHARED")
+	if root == "" {
+		root = filepath.Join("..", "..", "..", "shared")
+	}
+	every := 20
+	if os.Getenv("OREO_LONG") != "" {
+		every = 1
+	}
+	for _, edition := range []string{alfworld.Edition211, alfworld.Edition213} {
+		for _, split := range []string{"train", "valid_seen", "valid_unseen"} {
+			path := filepath.Join(root, "alfworld-data", "games", split+".jsonl.gz")
+			if _, err := os.Stat(path); err != nil {
+				t.Skipf("data not at hand: %v", err)
+			}
+			n, games, won, steps, longest := 0, 0, 0, 0, 0
+			for spec, err := range alfworld.Specs(path, edition) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; n%every != 0 {
+					continue
+				}
+				g, err := spec.Compile()
+				if err != nil {
+					t.Fatal(err)
+				}
+				games++
+				if task, err := g.Task(); err != nil || task.Type != spec.TaskType {
+					t.Errorf("%s: task %+v, %v", spec.ID, task, err)
+				}
+				env := g.NewEnv()
+				plan, err := expert.Plan(env, expert.Config{Seed: uint64(n), Direct: n%3 == 0})
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				for _, s := range plan {
+					obs, err := env.Step(s.Command)
+					if err != nil || obs == alfworld.Nothing {
+						t.Errorf("%s: %q: %q %v", spec.ID, s.Command, obs, err)
+					}
+				}
+				if env.Won() && len(plan) <= 40 {
+					won++
+				} else {
+					t.Errorf("%s: not won after %d steps", spec.ID, len(plan))
+				}
+				steps += len(plan)
+				longest = max(longest, len(plan))
+			}
+			t.Logf("%s %s: %d of %d won, %.1f steps a game, at most %d", edition, split, won, games, float64(steps)/float64(games), longest)
+		}
+	}
+}
