@@ -67,11 +67,15 @@ const (
 	RuleTuple     = "tuple"     // equal part by part
 	RuleMatrix    = "matrix"    // equal entry by entry
 	RuleEquation  = "equation"  // the same equation, or a dropped "x="
+	RuleChoice    = "choice"    // the letter of a multiple choice question
 	RuleSymbolic  = "symbolic"  // equal as expressions
 	RuleDifferent = "different" // no rule found them equal
 )
 
 // Grade grades one solution. It is safe for concurrent use.
 func Grade(style Style, in Input) Verdict {
+	if style == Qwen {
+		return gradeQwen(in)
+	}
 	return gradeDeepSeek(in)
 }

@@ -111,23 +111,42 @@ func TestDeepSeekVectors(t *testing.T) {
 	agreement(t, "hard-pairs.jsonl", DeepSeekMath, want, 97)
 }
 
+func TestQwenVectors(t *testing.T) {
+	want := func(v vector) *bool { return v.Qwen.Correct }
+	agreement(t, "math-pairs.jsonl.gz", Qwen, want, 99.7)
+	agreement(t, "gsm8k-pairs.jsonl.gz", Qwen, want, 99.7)
+	agreement(t, "hard-pairs.jsonl", Qwen, want, 95)
+}
+
+func TestQwenExtraction(t *testing.T) {
+	extraction(t, Qwen, func(v vector) recorded { return v.Qwen })
+}
+
 // TestDeepSeekExtraction compares the normalised answers themselves.
 func TestDeepSeekExtraction(t *testing.T) {
+	extraction(t, DeepSeekMath, func(v vector) recorded { return v.DeepSeek })
+}
+
+func extraction(t *testing.T, style Style, reference func(vector) recorded) {
 	for _, file := range []string{"math-pairs.jsonl.gz", "gsm8k-pairs.jsonl.gz", "deepseek-quirks.jsonl", "hard-pairs.jsonl"} {
 		total, same := 0, 0
 		for _, v := range readVectors(t, file) {
-			if v.DeepSeek.Correct == nil {
+			want := reference(v)
+			if want.Correct == nil {
 				continue
 			}
-			got := Grade(DeepSeekMath, v.input())
+			got := Grade(style, v.input())
 			total++
-			if equalAnswers(got.Extracted, v.DeepSeek.Extracted) && equalAnswers(got.Gold, v.DeepSeek.Gold) {
+			if equalAnswers(got.Extracted, want.Extracted) && equalAnswers(got.Gold, want.Gold) {
 				same++
 			} else {
-				t.Logf("%s (%s):\n\tgot  %q | %q\n\twant %q | %q", v.ID, v.Source, got.Extracted, got.Gold, v.DeepSeek.Extracted, v.DeepSeek.Gold)
+				t.Logf("%s (%s):\n\tgot  %q | %q\n\twant %q | %q", v.ID, v.Source, got.Extracted, got.Gold, want.Extracted, want.Gold)
 			}
 		}
-		t.Logf("%s: %d of %d extractions are the same", file, same, total)
+		t.Logf("%s on %s: %d of %d extractions are the same", style, file, same, total)
+		if same*1000 < total*999 {
+			t.Errorf("%s on %s: fewer than 99.9 %% of the extractions are the same", style, file)
+		}
 	}
 }
 

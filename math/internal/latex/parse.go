@@ -22,6 +22,8 @@ const (
 type Result struct {
 	Expr     *expr.Node // nil for a relation
 	Relation bool
+	// Difference is left side minus right side, for a single relation.
+	Difference *expr.Node
 }
 
 // Parse parses the longest sensible prefix of s.
@@ -34,18 +36,22 @@ func Parse(s string) (Result, error) {
 	if left == nil {
 		return Result{}, ErrSyntax
 	}
-	related := false
-	for p.at(relation) {
+	signs := 0
+	var right *expr.Node
+	for ; p.at(relation); signs++ {
 		p.take()
-		if p.additive() == nil {
+		if right = p.additive(); right == nil {
 			return Result{}, ErrSyntax
 		}
-		related = true
 	}
 	if p.failed || !validNumbers(left) {
 		return Result{}, ErrSyntax
 	}
-	if related {
+	switch signs {
+	case 0:
+	case 1:
+		return Result{Relation: true, Difference: expr.New(expr.Add, left, expr.Neg(right))}, nil
+	default:
 		return Result{Relation: true}, nil
 	}
 	return Result{Expr: left}, nil
