@@ -13,7 +13,7 @@ setup:
 	@go run ./cmd/oreo-setup
 
 demo: setup
-	@bin/oreo-run demo --out out/demo
+	@bin/oreo-demo
 
 test: setup
 	@$(ENV) go test -timeout 20m ./...

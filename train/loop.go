@@ -141,8 +141,12 @@ func encoder(dir string, config *model.Config, maxLen int) (*data.Encoder, *toke
 	}
 	enc := &data.Encoder{Tokenizer: tok, EOS: config.EOS, MaxLen: min(maxLen, config.MaxPositions),
 		Split: func(response string) []int { return step.Split(response, step.Newline) }}
-	if template, err := chat.Load(dir); err == nil {
+	template, err := chat.Load(dir)
+	switch {
+	case err == nil:
 		enc.Chat = template
+	case !errors.Is(err, chat.ErrNoTemplate):
+		return nil, nil, err
 	}
 	return enc, tok, nil
 }

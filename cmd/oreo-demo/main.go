@@ -1,0 +1,57 @@
+// Command oreo-demo walks the whole road on a laptop: it makes word problems,
+// trains a small model from nothing, lets it sample, trains it by OREO, exports
+// policy and critic, and lets them search. Every stage is a command that a user
+// could type, and is shown as it runs; `make demo` runs this.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/oreo-go/oreo/cmd/internal/cli"
+)
+
+func main() {
+	cli.Main(&urfave.App{
+		Name:  "oreo-demo",
+		Usage: "train, export and search with a small model made from nothing, and report what each stage gained",
+		Description: `Stages that are done are not done again: after an interruption the same
+command goes on where it stopped.`,
+		Version: cli.Version(),
+		Before:  cli.NoArgs,
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "out", Usage: "`DIR` for data, models, results and report.html", Value: "out/demo"},
+			&urfave.Uint64Flag{Name: "seed", Usage: "of the problems, the weights and all draws", Value: 1},
+			&urfave.IntFlag{Name: "threads", Usage: "CPU cores to use; 0: all"},
+			&urfave.BoolFlag{Name: "tiny", Usage: "a hundredth of the work, to see that every stage runs; the model learns nothing"},
+		},
+		Action: func(c *urfave.Context) error {
+			r := standard()
+			if c.Bool("tiny") {
+				r = tiny()
+			}
+			r.seed, r.threads = c.Uint64("seed"), c.Int("threads")
+			return run(c.Context, r, c.String("out"))
+		},
+	})
+}
+
+// run makes every stage and reports.
+func run(ctx context.Context, r recipe, out string) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d := &demo{recipe: r, out: out, bin: filepath.Dir(program)}
+	for i, s := range d.stages() {
+		fmt.Fprintf(os.Stderr, "\n[%d/%d] %s\n", i+1, len(d.stages()), s.title)
+		if err := d.do(ctx, s); err != nil {
+			return fmt.Errorf("stage %d, %s: %w", i+1, s.title, err)
+		}
+	}
+	return d.report(os.Stdout)
+}

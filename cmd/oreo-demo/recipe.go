@@ -1,0 +1,54 @@
+package main
+
+import "github.com/oreo-go/oreo/math/wordgen"
+
+// recipe is every number of the demo.
+type recipe struct {
+	problems                   wordgen.Config
+	annotated, sampled, tested int // problems with solutions, to sample on, and to measure on
+
+	// The model: about a million parameters.
+	vocab, hidden, intermediate, layers, heads, maxPositions int
+
+	sft                   stageSettings
+	samples               int // per problem
+	oreo                  stageSettings
+	criticLR, beta, alpha float64
+
+	maxTokens int   // longest answer
+	beams     []int // widths of the search
+
+	seed    uint64
+	threads int
+}
+
+type stageSettings struct {
+	lr        float64
+	batchSize int
+	epochs    int
+}
+
+// standard is tuned so that two cores need about ten minutes and that there is
+// room at every stage: the annotated problems teach the format and both habits
+// of calculating, and leave it to the reward to find out which habit works.
+func standard() recipe {
+	return recipe{
+		problems:  wordgen.DefaultConfig(),
+		annotated: 6000, sampled: 3000, tested: 2000,
+		vocab: 400, hidden: 128, intermediate: 384, layers: 4, heads: 4, maxPositions: 256,
+		sft:      stageSettings{lr: 1e-3, batchSize: 64, epochs: 5},
+		samples:  8,
+		oreo:     stageSettings{lr: 1e-4, batchSize: 128, epochs: 1},
+		criticLR: 1e-3, beta: 0.03, alpha: 0.01,
+		maxTokens: 128, beams: []int{3, 5},
+	}
+}
+
+// tiny runs every stage in seconds.
+func tiny() recipe {
+	r := standard()
+	r.annotated, r.sampled, r.tested = 64, 16, 16
+	r.hidden, r.intermediate, r.layers = 32, 48, 2
+	r.sft.epochs, r.samples, r.maxTokens, r.beams = 2, 2, 32, []int{2}
+	return r
+}
