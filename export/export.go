@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/oreo-go/oreo/export/graph"
 	"github.com/oreo-go/oreo/export/onnx"
@@ -32,6 +33,13 @@ type Config struct {
 	Model     string          // folder with config.json and weights
 	Out       string          // folder to make; an earlier artifact there is replaced
 	Precision graph.Precision // of the weights
+	Step      func(string)    // told what is being done; may be nil
+}
+
+func (c Config) step(format string, args ...any) {
+	if c.Step != nil {
+		c.Step(fmt.Sprintf(format, args...))
+	}
 }
 
 // Validate names the field that cannot be used.
@@ -76,6 +84,9 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			err = fmt.Errorf("%w: make room in %s and export again", err, filepath.Dir(out))
+		}
 		if err != nil {
 			err = fmt.Errorf("export %s: %w", c.Model, errors.Join(err, os.RemoveAll(tmp)))
 		}
@@ -110,19 +121,28 @@ func open(c Config) (graph.Source, error) {
 	return graph.Source{Config: cfg, Head: head, Weights: weights}, nil
 }
 
-// replaceable refuses to put an artifact in the place of something else.
+// replaceable refuses to put an artifact in the place of something else: out must
+// not exist, be empty, or hold an artifact and nothing besides.
 func replaceable(out string) error {
 	entries, err := os.ReadDir(out)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("--out: %w", err)
+		return fmt.Errorf("--out: %w: want a folder that does not exist yet, is empty, or holds an artifact", err)
 	}
-	if len(entries) == 0 || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == manifest.Name }) {
-		return nil
+	own := slices.Concat(companions, []string{manifest.Name, manifest.GraphFile, manifest.DataFile, manifest.ReferenceFile, manifest.TrainerFile})
+	artifact := false
+	for _, e := range entries {
+		if !slices.Contains(own, e.Name()) {
+			return fmt.Errorf("--out %s: %s in it is not part of an artifact and would be lost: name another folder", out, e.Name())
+		}
+		artifact = artifact || e.Name() == manifest.Name
 	}
-	return fmt.Errorf("--out %s: the folder is not empty and holds no artifact (no %s): name another folder, or empty this one", out, manifest.Name)
+	if !artifact {
+		return fmt.Errorf("--out %s: the folder is not empty and holds no artifact (no %s): name another folder", out, manifest.Name)
+	}
+	return nil
 }
 
 // replace moves tmp to out, and what was there out of the way first.
@@ -146,10 +166,12 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 		return err
 	}
 	if c.Precision == graph.Int4 {
+		c.step("calibrating on %d tokens", len(texts.calibration()))
 		if src.Importance, err = reference.Importance(ctx, src.Config, src.Weights, texts.calibration()); err != nil {
 			return err
 		}
 	}
+	c.step("writing %d weights as %s", len(src.Config.Params(src.Head)), c.Precision)
 	data, err := onnx.CreateData(dir, manifest.DataFile)
 	if err != nil {
 		return err
@@ -164,6 +186,7 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 	if err := copyCompanions(c.Model, dir); err != nil {
 		return err
 	}
+	c.step("computing reference values")
 	if err := reference.Record(ctx, src.Config, src.Head, src.Weights, texts.golden(), filepath.Join(dir, manifest.ReferenceFile)); err != nil {
 		return err
 	}

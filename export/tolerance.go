@@ -21,7 +21,7 @@ func tolerance(p graph.Precision, kind manifest.Kind) manifest.Tolerance {
 	return map[graph.Precision]manifest.Tolerance{
 		graph.FP32: {MaxAbs: 1e-4, MaxRel: 1e-5},
 		graph.FP16: {MaxAbs: 0.05, MaxRel: 0.005, MeanKL: 1e-3, MaxKL: 1e-2, MinTop1: 0.9},
-		graph.Int8: {MeanKL: 0.05, MaxKL: 0.5, MinTop1: 0.8},
-		graph.Int4: {MeanKL: 0.75, MaxKL: 6, MinTop1: 0.5},
+		graph.Int8: {MeanKL: 0.05, MaxKL: 0.5, MinTop1: 0.7},
+		graph.Int4: {MeanKL: 0.75, MaxKL: 6, MinTop1: 0.4},
 	}[p]
 }

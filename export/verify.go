@@ -36,6 +36,7 @@ type Pass struct {
 type Check struct {
 	Reference string // file
 	Mode      string // whole, chunks, cached, ragged
+	Policy    bool   // KL and Top1 are meant
 	Positions int
 	MaxAbs    float64 // largest |difference|
 	Limit     float64 // for MaxAbs; 0 is none
@@ -118,19 +119,19 @@ func compareAll(ctx context.Context, dir string, m *manifest.Manifest, runner Ru
 type mode struct {
 	name    string
 	batched bool
-	take    func(pass, left int) int // tokens of a row with left to go
+	take    func(pass, left int) int // tokens of a row with left to go, at most
 }
 
 var modes = []mode{
 	{"whole", false, func(_, left int) int { return left }},
-	{"chunks", false, func(_, left int) int { return min(left, 5) }},
+	{"chunks", false, func(_, _ int) int { return 5 }},
 	{"cached", false, func(pass, left int) int { // a prompt, then one token at a time
 		if pass == 0 {
 			return (left + 1) / 2
 		}
 		return 1
 	}},
-	{"ragged", true, func(pass, left int) int { return min(left, []int{7, 1, 3}[pass%3]) }},
+	{"ragged", true, func(pass, _ int) int { return []int{7, 1, 3}[pass%3] }},
 }
 
 // line is a row of the batch: the first n tokens of a sequence of the reference.
@@ -154,7 +155,7 @@ func (m mode) batches(r *reference.Reference) [][]line {
 }
 
 func compare(runner Runner, ref *reference.Reference, mode mode, m *manifest.Manifest) (Check, error) {
-	c := Check{Mode: mode.name}
+	c := Check{Mode: mode.name, Policy: m.Kind == manifest.Policy}
 	top, agree := 0.0, 0
 	for _, lines := range mode.batches(ref) {
 		err := run(runner, ref, mode, lines, m.Dims.MaxPositions, func(want, got []float32) {
@@ -234,7 +235,8 @@ func run(runner Runner, ref *reference.Reference, mode mode, lines []line, posit
 func plan(ref *reference.Reference, mode mode, lines []line, done []int, n, positions int) (p Pass, answers [][]float32) {
 	take := make([]int, len(lines))
 	for b, l := range lines {
-		take[b] = mode.take(n, l.n-done[b])
+		left := l.n - done[b]
+		take[b] = min(mode.take(n, left), left)
 		p.S = max(p.S, take[b])
 	}
 	p.B = len(lines)

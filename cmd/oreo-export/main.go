@@ -5,39 +5,21 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
-	"github.com/oreo-go/oreo/export"
-	"github.com/oreo-go/oreo/export/graph"
 	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
-func main() {
-	cli.Main(&urfave.App{
+func main() { cli.Main(newApp()) }
+
+func newApp() *urfave.App {
+	return &urfave.App{
 		Name:    "oreo-export",
 		Usage:   "turn a trained model into an ONNX artifact, and check it",
 		Version: cli.Version(),
 		Commands: []*urfave.Command{
 			exportCommand(manifest.Policy, "export a language model: logits for the next token"),
 			exportCommand(manifest.Critic, "export a critic: one value per token"),
-		},
-	})
-}
-
-func exportCommand(kind manifest.Kind, usage string) *urfave.Command {
-	return &urfave.Command{
-		Name:   string(kind),
-		Usage:  usage,
-		Before: cli.NoArgs,
-		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "model", Required: true, Usage: "model `DIR` in Hugging Face form: config.json, safetensors, tokenizer"},
-			&urfave.StringFlag{Name: "out", Required: true, Usage: "artifact `DIR` to make; an earlier artifact there is replaced"},
-			&urfave.StringFlag{Name: "dtype", Value: string(graph.FP32), Usage: "weights as fp32, fp16 (for GPUs), int8 or int4"},
-		},
-		Action: func(c *urfave.Context) error {
-			cfg := export.Config{Kind: kind, Model: c.String("model"), Out: c.String("out"), Precision: graph.Precision(c.String("dtype"))}
-			if err := cfg.Validate(); err != nil {
-				return cli.Usage(err)
-			}
-			return export.Run(c.Context, cfg)
+			verifyCommand(),
+			inspectCommand(),
 		},
 	}
 }

@@ -1,0 +1,191 @@
+// Package inspect describes an artifact and checks its graph against what
+// config.json asks for, by way of onnx-go: a reader of ONNX that shares no code
+// with the writer in package onnx.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/oreo-go/oreo/runtime/manifest"
+	"github.com/oreo-go/oreo/runtime/model"
+)
+
+// ErrMismatch says that the graph is not the one config.json describes.
+var ErrMismatch = errors.New("graph does not match config.json")
+
+// Run writes a summary of the artifact in dir to w. Its error wraps ErrMismatch
+// and lists the faults if the graph has any.
+func Run(ctx context.Context, w io.Writer, dir string) error {
+	m, err := manifest.Load(dir)
+	if err != nil {
+		return err
+	}
+	if err := m.CheckHashes(ctx, dir); err != nil {
+		return err
+	}
+	c, err := model.LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	graph, err := take(filepath.Join(dir, manifest.GraphFile))
+	if err != nil {
+		return err
+	}
+	summarise(w, m, c, graph)
+	if faults := graph.check(m, c); len(faults) > 0 {
+		return fmt.Errorf("%s: %w: %s", dir, ErrMismatch, strings.Join(faults, "; "))
+	}
+	fmt.Fprintf(w, "%s holds what %s asks for\n", manifest.GraphFile, model.ConfigFile)
+	return nil
+}
+
+func summarise(w io.Writer, m *manifest.Manifest, c *model.Config, graph *census) {
+	head := model.LMHead
+	if m.Kind == manifest.Critic {
+		head = model.ValueHead
+	}
+	d := m.Dims
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	line("kind", "%s of a %s model, %.1f million parameters", m.Kind, d.Arch, float64(c.NumParams(head))/1e6)
+	line("weights", "%s, cache in %s; from %s", m.DType, m.KVDType, m.Source.SHA256[:min(16, len(m.Source.SHA256))])
+	line("shape", "%d layers, hidden %d, %d heads and %d for keys and values, %d wide, vocabulary %d", d.Layers, d.Hidden, d.Heads, d.KVHeads, d.HeadDim, d.Vocab)
+	line("positions", "%d (config.json: %d)", d.MaxPositions, c.MaxPositions)
+	line("graph", "opset %d, IR %d, %d operators, by %s", m.Opset, m.IR, len(graph.ops), m.Tool)
+	for i, v := range slices.Concat(m.Inputs, m.Outputs) {
+		if _, layer, ok := strings.Cut(v.Name, "."); ok && layer != "0" {
+			continue
+		}
+		name := "input"
+		if i >= len(m.Inputs) {
+			name = "output"
+		}
+		line(name, "%s %s %v", v.Name, v.DType, v.Shape)
+	}
+	for _, f := range m.Files {
+		line("file", "%s %.1f MB", f.Name, float64(f.Size)/1e6)
+	}
+	counts := graph.counts()
+	for _, op := range slices.Sorted(maps.Keys(counts)) {
+		line("operator", "%s %d", op, counts[op])
+	}
+	_ = t.Flush()
+}
+
+// check compares the graph with what the configuration asks for and returns the
+// faults.
+func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	inputs, outputs := ports(m.Kind, c.Layers)
+	if !slices.Equal(g.inputs, inputs) {
+		fault("inputs are %v, want %v", g.inputs, inputs)
+	}
+	if !slices.Equal(g.outputs, outputs) {
+		fault("outputs are %v, want %v", g.outputs, outputs)
+	}
+	got, want := g.counts(), operators(m, c)
+	all := maps.Clone(want)
+	maps.Copy(all, got)
+	for _, op := range slices.Sorted(maps.Keys(all)) {
+		if got[op] != want[op] {
+			fault("%d operators %s, want %d", got[op], op, want[op])
+		}
+	}
+	if len(g.dead) > 0 {
+		fault("no output depends on %v", g.dead)
+	}
+	for _, o := range g.ops {
+		if f := o.check(c); f != "" {
+			fault("%s: %s", o.result.name, f)
+		}
+	}
+	return faults
+}
+
+// ports are the names of inputs and outputs for L layers.
+func ports(kind manifest.Kind, layers int) (inputs, outputs []string) {
+	inputs = []string{manifest.InputIDs, manifest.PositionIDs, manifest.WriteIndices, manifest.NonpadKVLen, manifest.OutRows}
+	outputs = []string{manifest.Logits}
+	if kind == manifest.Critic {
+		outputs = []string{manifest.Values}
+	}
+	for l := range layers {
+		inputs = append(inputs, fmt.Sprint(manifest.PastK, ".", l), fmt.Sprint(manifest.PastV, ".", l))
+		outputs = append(outputs, fmt.Sprint(manifest.PresentK, ".", l), fmt.Sprint(manifest.PresentV, ".", l))
+	}
+	return inputs, outputs
+}
+
+// operators counts what the equations of the model need.
+func operators(m *manifest.Manifest, c *model.Config) map[string]int {
+	l := c.Layers
+	policy, quantised := m.Kind == manifest.Policy, m.DType == "int8" || m.DType == "int4"
+	n := map[string]int{
+		"Gather": 2, "RMSNormalization": 2*l + 1, "RotaryEmbedding": 2 * l, "Attention": l, "TensorScatter": 2 * l,
+		"Sigmoid": l, "Mul": 2 * l, "Add": 2 * l, "Transpose": 4 * l, "Reshape": 4*l + 1, "MatMul": 7 * l, "Gemm": 1,
+	}
+	if c.QKVBias {
+		n["Add"] += 3 * l
+	}
+	if c.ScaleEmb != 1 {
+		n["Mul"]++
+	}
+	if c.ResidualScale() != 1 {
+		n["Mul"] += 2 * l
+	}
+	if policy && c.LogitScale() != 1 {
+		n["Mul"]++
+	}
+	if !policy {
+		n["Reshape"]++
+	}
+	if m.DType != "fp32" {
+		n["Cast"] = 1 // of the embeddings, or of the answer
+	}
+	if quantised {
+		n["MatMulNBits"], n["MatMul"] = n["MatMul"], 0
+		if policy {
+			n["MatMulNBits"], n["Gemm"] = n["MatMulNBits"]+1, 0
+		}
+	}
+	return n
+}
+
+// check compares attributes with the configuration; "" is no fault.
+func (o operation) check(c *model.Config) string {
+	is := func(name string, want ...int) string {
+		if v, ok := o.attributes[name].(int64); !ok || !slices.Contains(want, int(v)) {
+			return fmt.Sprintf("%s is %v, want one of %v", name, o.attributes[name], want)
+		}
+		return ""
+	}
+	near := func(name string, want float64) string {
+		if v, ok := o.attributes[name].(float32); !ok || math.Abs(float64(v)-want) > 1e-6*want {
+			return fmt.Sprintf("%s is %v, want %v", name, o.attributes[name], want)
+		}
+		return ""
+	}
+	switch q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim; o.name {
+	case "RMSNormalization":
+		return near("epsilon", c.NormEps)
+	case "RotaryEmbedding":
+		return is("num_heads", c.Heads, c.KVHeads)
+	case "Attention":
+		return near("scale", 1/math.Sqrt(float64(c.HeadDim))) + is("is_causal", 1)
+	case "TensorScatter":
+		return is("axis", 2)
+	case "MatMulNBits":
+		return is("K", c.Hidden, q, c.Intermediate) + is("N", c.Hidden, q, kv, c.Intermediate, c.Vocab)
+	}
+	return ""
+}
