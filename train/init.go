@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
@@ -43,8 +44,8 @@ const (
 
 // Init makes the model and saves it in cfg.Out, which must not hold one.
 func Init(cfg InitConfig) (*model.Config, error) {
-	if _, err := os.Stat(cfg.Out); err == nil {
-		return nil, fmt.Errorf("%s exists; choose another out or remove it", cfg.Out)
+	if _, err := os.Stat(filepath.Join(cfg.Out, model.ConfigFile)); err == nil {
+		return nil, fmt.Errorf("%s: %w: it holds a model; choose another out or remove it", cfg.Out, os.ErrExist)
 	}
 	var bad error
 	tok, err := tokenizer.Train(texts(cfg.Data, &bad), cfg.Vocab, []string{endToken, padToken})
