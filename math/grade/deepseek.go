@@ -11,7 +11,7 @@ import (
 func gradeDeepSeek(in Input) Verdict {
 	if in.Dataset == "gsm8k" {
 		pred, gold := extractSingle(in.Generation), extractSingle("#### "+in.Gold)
-		rule := deepseekEqual(pred, gold)
+		rule := deepseekEqual(newComparer(deepseekRules), pred, gold)
 		v := Verdict{Rule: rule, Correct: rule != "", Gold: []string{gold}}
 		if pred != "" {
 			v.Extracted = []string{pred}
@@ -19,7 +19,7 @@ func gradeDeepSeek(in Input) Verdict {
 		return v.settle()
 	}
 	v := Verdict{Extracted: mathAnswers(in), Gold: goldAnswers(in)}
-	v.Rule = deepseekLists(lastUnique(v.Extracted, len(unique(v.Gold))), unique(v.Gold))
+	v.Rule = deepseekLists(newComparer(deepseekRules), lastUnique(v.Extracted, len(unique(v.Gold))), unique(v.Gold))
 	v.Correct = v.Rule != ""
 	return v.settle()
 }
@@ -62,9 +62,14 @@ func goldAnswers(in Input) []string {
 }
 
 func unique(list []string) []string {
+	if len(list) < 2 {
+		return list
+	}
+	seen := make(map[string]bool, len(list))
 	var kept []string
 	for _, s := range list {
-		if !slices.Contains(kept, s) {
+		if !seen[s] {
+			seen[s] = true
 			kept = append(kept, s)
 		}
 	}
@@ -81,16 +86,22 @@ func lastUnique(list []string, n int) []string {
 	return kept
 }
 
+// maxPairs bounds the comparisons of two lists.
+const maxPairs = 2500
+
 // deepseekLists compares as sets: each answer must match a reference answer
 // and the reverse. Two empty lists match. It returns the rule of the last
 // match, or "".
-func deepseekLists(pred, gold []string) string {
+func deepseekLists(c *comparer, pred, gold []string) string {
+	if len(pred)*len(gold) > maxPairs {
+		return ""
+	}
 	goldMatched := make([]bool, len(gold))
 	rule := ""
 	for _, p := range pred {
 		matched := false
 		for j, g := range gold {
-			if r := deepseekEqual(p, g); r != "" {
+			if r := deepseekEqual(c, p, g); r != "" {
 				rule, matched, goldMatched[j] = r, true, true
 			}
 		}
@@ -109,14 +120,14 @@ func deepseekLists(pred, gold []string) string {
 
 // deepseekEqual is the script's is_correct for two strings: unions part by
 // part, then floats, then math_equal. It returns the rule that matched, or "".
-func deepseekEqual(pred, gold string) string {
+func deepseekEqual(c *comparer, pred, gold string) string {
 	if strings.Contains(pred, `\cup`) && strings.Contains(gold, `\cup`) {
-		return deepseekLists(strings.Split(pred, `\cup`), strings.Split(gold, `\cup`))
+		return deepseekLists(c, strings.Split(pred, `\cup`), strings.Split(gold, `\cup`))
 	}
 	p, ok1 := pyFloat(dropCommas(pred))
 	g, ok2 := pyFloat(dropCommas(gold))
 	if ok1 && ok2 && math.Abs(p-g) < 1e-3 {
 		return RuleNumeric
 	}
-	return scriptEqual(pred, gold, deepseekRules)
+	return c.equal(pred, gold)
 }

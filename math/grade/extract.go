@@ -1,6 +1,9 @@
 package grade
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // extractAnswers is DeepSeekMath's extractor: Minerva's sentence, else every
 // \boxed{}, else what follows the last "he answer is", else the last program
@@ -108,41 +111,34 @@ func lastNumber(text string) string {
 	if start < 0 {
 		start = 0
 	}
-	run := []rune(strings.ReplaceAll(text[start:end], ",", ""))
+	run := strings.ReplaceAll(text[start:end], ",", "")
 	last := ""
-	for i := 0; i < len(run); {
-		if n := numberLen(run[i:]); n > 0 {
-			last = string(run[i : i+n])
-			i += n
+	for run != "" {
+		n := numberLen(run)
+		if n > 0 {
+			last = run[:n]
 		} else {
-			i++
+			_, n = utf8.DecodeRuneInString(run)
 		}
+		run = run[n:]
 	}
 	return last
 }
 
-// numberLen is the length of -?\d*\.?\d+ at the start of run.
-func numberLen(run []rune) int {
-	i := 0
-	if i < len(run) && run[i] == '-' {
-		i++
+// numberLen is the length in bytes of -?\d*\.?\d+ at the start of s.
+func numberLen(s string) int {
+	digits := func(i int) int { return len(s) - len(strings.TrimLeftFunc(s[i:], isDigit)) }
+	whole := 0
+	if strings.HasPrefix(s, "-") {
+		whole = 1
 	}
-	whole := i
-	for i < len(run) && isDigit(run[i]) {
-		i++
+	point := digits(whole)
+	if strings.HasPrefix(s[point:], ".") {
+		if end := digits(point + 1); end > point+1 {
+			return end
+		}
 	}
-	point := i
-	if i < len(run) && run[i] == '.' {
-		i++
-	}
-	fraction := i
-	for i < len(run) && isDigit(run[i]) {
-		i++
-	}
-	switch {
-	case i > fraction:
-		return i
-	case point > whole:
+	if point > whole {
 		return point
 	}
 	return 0

@@ -23,7 +23,7 @@ func gradeQwen(in Input) Verdict {
 	default:
 		gold = qwenExtract(`\boxed{` + in.Gold + "}")
 	}
-	v := Verdict{Gold: []string{gold}, Rule: scriptEqual(pred, gold, qwenRules)}
+	v := Verdict{Gold: []string{gold}, Rule: newComparer(qwenRules).equal(pred, gold)}
 	v.Correct = v.Rule != ""
 	if pred != "" {
 		v.Extracted = []string{pred}
@@ -41,15 +41,11 @@ func qwenAnswer(in Input, text string) string {
 // qwenNumber is the harness's relative closeness of two numbers.
 var qwenNumber = expr.Closeness{Relative: 1e-4}
 
-var qwenRules *scriptRules
-
-func init() {
-	qwenRules = &scriptRules{
-		shortcut: qwenShortcut,
-		number:   qwenNumber,
-		rewrite:  qwenRewrite,
-		symbolic: qwenSymbolic,
-	}
+var qwenRules = &scriptRules{
+	shortcut: qwenShortcut,
+	number:   qwenNumber,
+	rewrite:  qwenRewrite,
+	symbolic: qwenSymbolic,
 }
 
 // qwenShortcut ignores letter case and recognises the letter of a choice.

@@ -64,14 +64,21 @@ func joinLines(s string) string {
 	if strings.IndexByte(s, '\n') < 0 {
 		return s
 	}
-	first, rest, _ := strings.Cut(s, "\n")
-	return first + joinLines(strings.TrimLeftFunc(rest, isSpace))
+	var b strings.Builder
+	for {
+		first, rest, found := strings.Cut(s, "\n")
+		b.WriteString(first)
+		if !found {
+			return b.String()
+		}
+		s = strings.TrimLeftFunc(rest, isSpace)
+	}
 }
 
 var (
 	qwenRelations = strings.NewReplacer(`\neq`, `\ne`, `\leq`, `\le`, `\geq`, `\ge`)
 	qwenBrackets  = strings.NewReplacer(`\{`, "{", `\}`, "}")
-	// qwenDropped are removed one after the other, each everywhere.
+	// qwenPrefixes are removed one after the other, each everywhere.
 	qwenPrefixes = []string{"x=", "y=", "z=", `x\in`, `y\in`, `z\in`, `x\to`, `y\to`, `z\to`}
 )
 
@@ -79,6 +86,9 @@ var (
 // mathematics: words that look like units go wherever they stand, the letters
 // a, c, d, g, h, l, m, o, s and t among them.
 func qwenStrip(s string) string {
+	if len(s) > maxAnswer {
+		return s
+	}
 	s = strings.TrimRight(strings.ReplaceAll(strip(s), "\n", ""), ".")
 	if strings.IndexByte(s, '\\') >= 0 {
 		s = qwenCommands(s)
@@ -144,18 +154,7 @@ func qwenCommands(s string) string {
 
 // arrayToMatrix writes \begin{array}{...} as \begin{pmatrix}.
 func arrayToMatrix(s string) string {
-	const open = `\begin{array}{`
-	for {
-		i := strings.Index(s, open)
-		if i < 0 {
-			break
-		}
-		n := strings.IndexByte(s[i+len(open):], '}')
-		if n < 0 {
-			break
-		}
-		s = s[:i] + `\begin{pmatrix}` + s[i+len(open)+n+1:]
-	}
+	s = dropBraced(s, `\begin{array}{`, `\begin{pmatrix}`)
 	return strings.ReplaceAll(s, `\end{array}`, `\end{pmatrix}`)
 }
 

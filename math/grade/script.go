@@ -2,6 +2,7 @@ package grade
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oreo-go/oreo/math/internal/expr"
 	"github.com/oreo-go/oreo/math/internal/latex"
@@ -21,6 +22,26 @@ type scriptRules struct {
 	symbolic func(pred, gold string) bool
 }
 
+// comparer is one comparison in progress.
+type comparer struct {
+	*scriptRules
+	work int // bytes of expressions that may still be parsed
+}
+
+// maxWork bounds the text parsed as expressions in one grading. Nested tuples
+// parse their parts again at every level.
+const maxWork = 1 << 14
+
+func newComparer(rules *scriptRules) *comparer { return &comparer{rules, maxWork} }
+
+// sameExpression is symbolic within the budget; past it nothing is equal.
+func (c *comparer) sameExpression(pred, gold string) bool {
+	if c.work -= len(pred) + len(gold) + 16; c.work < 0 {
+		return false
+	}
+	return c.symbolic(pred, gold)
+}
+
 var deepseekRules = &scriptRules{
 	shortcut: func(pred, gold string) string {
 		if pred == gold {
@@ -36,34 +57,34 @@ var deepseekRules = &scriptRules{
 	},
 }
 
-// scriptEqual is math_equal: numbers up to a factor of 100, tuples and
-// matrices part by part, equations, and at last expressions.
-func scriptEqual(pred, gold string, rules *scriptRules) string {
-	if rule := rules.shortcut(pred, gold); rule != "" {
+// equal is math_equal: numbers up to a factor of 100, tuples and matrices part
+// by part, equations, and at last expressions.
+func (c *comparer) equal(pred, gold string) string {
+	if rule := c.shortcut(pred, gold); rule != "" {
 		return rule
 	}
 	p, ok1 := parseDigits(pred)
 	g, ok2 := parseDigits(gold)
 	if ok1 && ok2 {
-		return percentEqual(p, g, rules.number)
+		return percentEqual(p, g, c.number)
 	}
-	if pred == "" {
+	if c.work -= 16; pred == "" || c.work < 0 {
 		return ""
 	}
 	pred, gold = strip(pred), strip(gold)
-	pred, gold, rule := rules.rewrite(pred, gold)
+	pred, gold, rule := c.rewrite(pred, gold)
 	switch {
 	case rule != "":
 		return rule
-	case bracketed(pred) && bracketed(gold) && partsEqual(dropEnds(pred), dropEnds(gold), ",", rules):
+	case bracketed(pred) && bracketed(gold) && c.partsEqual(dropEnds(pred), dropEnds(gold), ","):
 		return RuleTuple
-	case isMatrix(pred) && isMatrix(gold) && matrixEqual(pred, gold, rules):
+	case isMatrix(pred) && isMatrix(gold) && c.matrixEqual(pred, gold):
 		return RuleMatrix
 	}
-	if equationEqual(pred, gold, rules) {
+	if c.equationEqual(pred, gold) {
 		return RuleEquation
 	}
-	if rules.symbolic(pred, gold) {
+	if c.sameExpression(pred, gold) {
 		return RuleSymbolic
 	}
 	return ""
@@ -111,17 +132,18 @@ func bracketed(s string) bool {
 
 // dropEnds drops the first and the last character, whatever they are.
 func dropEnds(s string) string {
-	r := []rune(s)
-	return string(r[1 : len(r)-1])
+	_, first := utf8.DecodeRuneInString(s)
+	_, last := utf8.DecodeLastRuneInString(s)
+	return s[first : len(s)-last]
 }
 
-func partsEqual(pred, gold, sep string, rules *scriptRules) bool {
+func (c *comparer) partsEqual(pred, gold, sep string) bool {
 	ps, gs := strings.Split(pred, sep), strings.Split(gold, sep)
 	if len(ps) != len(gs) {
 		return false
 	}
 	for i := range ps {
-		if scriptEqual(ps[i], gs[i], rules) == "" {
+		if c.equal(ps[i], gs[i]) == "" {
 			return false
 		}
 	}
@@ -133,13 +155,13 @@ func isMatrix(s string) bool {
 		(strings.HasSuffix(s, `\end{pmatrix}`) || strings.HasSuffix(s, `\end{bmatrix}`))
 }
 
-func matrixEqual(pred, gold string, rules *scriptRules) bool {
+func (c *comparer) matrixEqual(pred, gold string) bool {
 	ps, gs := matrixRows(pred), matrixRows(gold)
 	if len(ps) != len(gs) {
 		return false
 	}
 	for i := range ps {
-		if !partsEqual(ps[i], gs[i], "&", rules) {
+		if !c.partsEqual(ps[i], gs[i], "&") {
 			return false
 		}
 	}
@@ -163,18 +185,18 @@ func matrixRows(s string) []string {
 // equationEqual compares two equations by the difference of their sides, up to
 // sign; one equation with a left side of at most two characters is taken for
 // its right side.
-func equationEqual(pred, gold string, rules *scriptRules) bool {
+func (c *comparer) equationEqual(pred, gold string) bool {
 	pl, pr, isPred := soleEquation(pred)
 	gl, gr, isGold := soleEquation(gold)
 	switch {
 	case isPred && isGold:
 		p := strip(pl) + " - (" + strip(pr) + ")"
 		g := strip(gl) + " - (" + strip(gr) + ")"
-		return rules.symbolic(p, g) || rules.symbolic("-("+p+")", g)
+		return c.sameExpression(p, g) || c.sameExpression("-("+p+")", g)
 	case isPred && shortLeft(pl) && !strings.Contains(gold, "="):
-		return scriptEqual(pr, gold, rules) != ""
+		return c.equal(pr, gold) != ""
 	case isGold && shortLeft(gl) && !strings.Contains(pred, "="):
-		return scriptEqual(pred, gr, rules) != ""
+		return c.equal(pred, gr) != ""
 	}
 	return false
 }
@@ -184,7 +206,7 @@ func soleEquation(s string) (left, right string, ok bool) {
 	return left, right, ok && !strings.Contains(right, "=")
 }
 
-func shortLeft(s string) bool { return len([]rune(strip(s))) <= 2 }
+func shortLeft(s string) bool { return utf8.RuneCountInString(strip(s)) <= 2 }
 
 // parseScript parses as the scripts do: LaTeX, and what that refuses as a
 // Python expression. It returns nil for a relation, a tuple or a failure,

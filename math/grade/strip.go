@@ -5,10 +5,17 @@ import (
 	"unicode/utf8"
 )
 
+// maxAnswer is the longest answer, in bytes, that is normalised; a longer one
+// is compared as it is.
+const maxAnswer = 1 << 14
+
 // stripString is DeepSeekMath's normalisation of an answer string, with its
 // surprises: "\cdot" vanishes (2\cdot3 becomes 23), a trailing \text{...} is
 // taken for a unit, a "t" after the last digit goes, 1/2 becomes \frac{1}{2}.
 func stripString(s string) string {
+	if len(s) > maxAnswer {
+		return s
+	}
 	s = strings.TrimRight(strings.ReplaceAll(strip(s), "\n", ""), ".")
 	s = strings.ReplaceAll(s, `\!`, "")
 	if strings.HasPrefix(s, `\text{`) && strings.HasSuffix(s, "}") {
@@ -125,20 +132,28 @@ func nameInfinity(s string) string {
 }
 
 // dropMbox removes \mbox{...} up to the first closing brace.
-func dropMbox(s string) string {
-	const open = `\mbox{`
-	for from := 0; ; {
-		i := strings.Index(s[from:], open)
-		if i < 0 {
-			return s
-		}
-		i += from
-		n := strings.IndexByte(s[i:], '}')
-		if n < 0 {
-			return s
-		}
-		s, from = s[:i]+s[i+n+1:], i
+func dropMbox(s string) string { return dropBraced(s, `\mbox{`, "") }
+
+// dropBraced replaces open up to the next closing brace.
+func dropBraced(s, open, by string) string {
+	if !strings.Contains(s, open) {
+		return s
 	}
+	var b strings.Builder
+	for {
+		i := strings.Index(s, open)
+		if i < 0 {
+			break
+		}
+		n := strings.IndexByte(s[i+len(open):], '}')
+		if n < 0 {
+			break
+		}
+		b.WriteString(s[:i] + by)
+		s = s[i+len(open)+n+1:]
+	}
+	b.WriteString(s)
+	return b.String()
 }
 
 // dropZeroFraction turns 5.000 into 5 where no further digit follows. With

@@ -277,7 +277,7 @@ func (p point) numericApply(n *Node) (approx, error) {
 
 // maxSeries bounds the nodes evaluated in one sum or product, inner ones
 // included.
-const maxSeries = 20_000
+const maxSeries = 4000
 
 // cost is the number of nodes visited to evaluate n, up to a little over
 // maxSeries.

@@ -13,7 +13,7 @@ var ErrSyntax = errors.New("not in the LaTeX subset")
 
 // Limits on the input; a longer or more deeply nested text is an error.
 const (
-	maxLength = 4096
+	maxLength = 2048
 	maxDepth  = 60
 	maxSteps  = 20_000
 )
