@@ -66,6 +66,9 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	result := &evalResult{Model: c.String("model"), Problems: c.String("problems"), N: len(set.problems)}
 	var answer func(ctx context.Context, i int) (foundAnswer, error)
 	var rows, rowsEach int
+	if err := evalFlags(c); err != nil {
+		return nil, err
+	}
 	if c.String("critic") != "" {
 		cfg, m, err := evalBeam(c)
 		if err != nil {
@@ -112,6 +115,22 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	result.Seconds = time.Since(start).Seconds()
 	result.count(answers)
 	return result, writeAnswers(c.String("answers"), answers)
+}
+
+// evalFlags refuses flags that the way of answering has no use for.
+func evalFlags(c *urfave.Context) error {
+	if c.String("critic") != "" {
+		if c.IsSet("stop") {
+			return cli.Usagef("--stop does not go with --critic: a beam's steps end where --step says")
+		}
+		return nil
+	}
+	for _, name := range []string{"width", "max-steps", "step"} {
+		if c.IsSet(name) {
+			return cli.Usagef("--%s needs --critic", name)
+		}
+	}
+	return nil
 }
 
 // evalBeam is the part of eval that needs a critic. The paper draws steps at

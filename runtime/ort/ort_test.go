@@ -1,0 +1,232 @@
+package ort
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/oreo-go/oreo/runtime/engine"
+	"github.com/oreo-go/oreo/runtime/kv"
+)
+
+// Sessions are tested under cmd, where models can be exported to run them on.
+
+func TestParseDevice(t *testing.T) {
+	for text, want := range map[string]device{
+		"": {}, "cpu": {}, "cuda": {cuda: true}, "cuda:3": {cuda: true, id: 3}, "auto": {cuda: true, auto: true},
+	} {
+		if got, err := parseDevice(text); got != want || err != nil {
+			t.Errorf("%q: %+v %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"} {
+		if _, err := parseDevice(bad); !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for version, fine := range map[string]bool{"1.31.1": true, "1.28.0": true, "2.0": true, "1.27.9": false, "0.9": false, "x": false, "": false} {
+		if err := checkVersion(version, "lib"); (err == nil) != fine {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
+func TestLocate(t *testing.T) {
+	dir := t.TempDir()
+	lib := filepath.Join(dir, "libonnxruntime.so.1.31.1")
+	if names()[0] != "libonnxruntime.so" {
+		t.Skip("file names of another system")
+	}
+	t.Setenv("ORT_LIB", dir)
+	if _, err := Locate(""); !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), "ORT_LIB") {
+		t.Errorf("empty folder: %v", err)
+	}
+	if err := os.WriteFile(lib, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{dir, lib} {
+		t.Setenv("ORT_LIB", from)
+		if got, err := Locate(""); got != lib || err != nil {
+			t.Errorf("ORT_LIB=%s: %q %v", from, got, err)
+		}
+	}
+	t.Setenv("ORT_LIB", filepath.Join(dir, "absent"))
+	if got, err := Locate(lib); got != lib || err != nil {
+		t.Errorf("the option does not win: %q %v", got, err)
+	}
+	t.Setenv("ORT_LIB", "")
+	t.Chdir(dir)
+	if got, err := Locate(""); err != nil || got != "libonnxruntime.so" {
+		t.Errorf("left to the loader: %q %v", got, err)
+	}
+	setup := filepath.Join(dir, setupDir)
+	if err := os.MkdirAll(setup, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(lib, filepath.Join(setup, filepath.Base(lib))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Locate(""); err != nil || filepath.Base(got) != filepath.Base(lib) || !filepath.IsAbs(got) {
+		t.Errorf("make setup's copy: %q %v", got, err)
+	}
+}
+
+// A graph written by hand, field by field.
+
+func message(num protowire.Number, parts ...[]byte) []byte {
+	var body []byte
+	for _, p := range parts {
+		body = append(body, p...)
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), body)
+}
+
+func text(num protowire.Number, s string) []byte { return message(num, []byte(s)) }
+
+func number(num protowire.Number, n uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.VarintType), n)
+}
+
+func portBytes(num protowire.Number, p port) []byte {
+	var dims []byte
+	for _, d := range p.dims {
+		if d == free {
+			dims = append(dims, message(1, text(2, "N"))...)
+		} else {
+			dims = append(dims, message(1, number(1, uint64(d)))...)
+		}
+	}
+	return message(num, text(1, p.name), message(2, message(1, number(1, uint64(p.elem)), message(2, dims))))
+}
+
+// ports are those of a one-layer policy with a vocabulary of 9.
+func ports() (in, out []port) {
+	plan := func(name string, rank int) port { return port{name, elemInt64, []int64{free, free}[:rank]} }
+	cache := func(name string) port { return port{name, elemFloat32, []int64{free, 2, free, 4}} }
+	return []port{plan("input_ids", 2), plan("position_ids", 2), plan("write_indices", 1), plan("nonpad_kv_seqlen", 1),
+			plan("out_rows", 1), cache("past_k.0"), cache("past_v.0")},
+		[]port{{"logits", elemFloat32, []int64{free, 9}}, cache("present_k.0"), cache("present_v.0")}
+}
+
+func graphBytes(in, out []port, more ...[]byte) []byte {
+	var g []byte
+	for _, p := range in {
+		g = append(g, portBytes(11, p)...)
+	}
+	for _, p := range out {
+		g = append(g, portBytes(12, p)...)
+	}
+	for _, m := range more {
+		g = append(g, m...)
+	}
+	return append(number(1, 11), message(7, g)...)
+}
+
+func entry(key, value string) []byte { return message(13, text(1, key), text(2, value)) }
+
+func TestReadGraph(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.onnx")
+	if err := os.WriteFile(filepath.Join(dir, "data"), make([]byte, 100), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	read := func(b []byte) (*graph, error) {
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return readGraph(path)
+	}
+	in, out := ports()
+	weight := func(entries ...[]byte) []byte { return message(5, append(entries, text(8, "w"))...) }
+	whole := graphBytes(in, out, weight(entry("location", "data"), entry("offset", "40"), entry("length", "60")), message(5, text(8, "inline")))
+	g, err := read(whole)
+	if err != nil || len(g.inputs) != 7 || len(g.outputs) != 3 || len(g.external) != 1 || g.inputs[5].dims[3] != 4 {
+		t.Fatalf("%+v %v", g, err)
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"cut":            {whole[:len(whole)-9], "not a graph"},
+		"empty":          {nil, "no graph"},
+		"text":           {[]byte("<html>"), "not a graph"},
+		"outside":        {graphBytes(in, out, weight(entry("location", "../data"))), `"../data"`},
+		"absolute":       {graphBytes(in, out, weight(entry("location", "/etc/passwd"))), "same folder"},
+		"absent":         {graphBytes(in, out, weight(entry("location", "gone"))), "gone"},
+		"data cut":       {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "41"), entry("length", "60"))), "was cut"},
+		"offset":         {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "-1"))), "bytes -1"},
+		"overflow":       {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "9"), entry("length", "9223372036854775807"))), "was cut"},
+		"not a number":   {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "x"))), `"x"`},
+		"empty location": {graphBytes(in, out, weight(entry("offset", "1"))), "same folder"},
+	} {
+		if _, err := read(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestLayout(t *testing.T) {
+	spec := engine.Spec{Width: 9, Vocab: 9, MaxPositions: 10}
+	in, out := ports()
+	l, err := layoutOf(&graph{inputs: in, outputs: out}, spec)
+	if err != nil || l.kv != (kv.Shape{Tensors: 2, Heads: 2, Dim: 4, Elem: 4}) || l.answerDims != 2 {
+		t.Fatalf("%+v %v", l, err)
+	}
+	for name, c := range map[string]struct {
+		change func(in, out []port)
+		want   string
+	}{
+		"missing input":  {func(in, _ []port) { in[2].name = "other" }, "write_indices"},
+		"wrong type":     {func(in, _ []port) { in[0].elem = elemFloat32 }, "input_ids"},
+		"wrong rank":     {func(in, _ []port) { in[4].dims = nil }, "out_rows"},
+		"no answer":      {func(_, out []port) { out[0].name = "hidden" }, `"logits" nor "values"`},
+		"vocabulary":     {func(_, out []port) { out[0].dims = []int64{free, 8} }, "answers 8 numbers"},
+		"no cache":       {func(in, _ []port) { in[5].name = "past_k.7" }, "past_k.0"},
+		"half a cache":   {func(in, _ []port) { in[6].name = "x" }, "past_v.0"},
+		"no present":     {func(_, out []port) { out[2].name = "x" }, "present_v.0"},
+		"free heads":     {func(in, _ []port) { in[5].dims = []int64{free, free, free, 4} }, "[B, K, M, D]"},
+		"absurd heads":   {func(in, _ []port) { in[5].dims = []int64{free, 1 << 40, free, 4} }, "[B, K, M, D]"},
+		"int cache":      {func(in, _ []port) { in[5].elem = elemInt64 }, "element type 7"},
+		"uneven cache":   {func(in, _ []port) { in[6].dims = []int64{free, 2, free, 8} }, "differs in shape"},
+		"critic's width": {func(_, out []port) { out[0] = port{"values", elemFloat32, []int64{free}} }, "answers 1 numbers"},
+	} {
+		in, out := ports()
+		c.change(in, out)
+		_, err := layoutOf(&graph{inputs: in, outputs: out}, spec)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func FuzzReadGraph(f *testing.F) {
+	in, out := ports()
+	f.Add(graphBytes(in, out))
+	f.Add([]byte{0x3a, 0x80, 0x80, 0x80, 0x80, 0x08})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g := &graph{}
+		if g.model(data) == nil {
+			_, _ = layoutOf(g, engine.Spec{Width: 9, Vocab: 9, MaxPositions: 10}) // an error or not, but no panic
+		}
+	})
+}
+
+func TestOpenErrors(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "absent.onnx"), engine.Spec{}, Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent graph: %v", err)
+	}
+	if _, err := Open("x", engine.Spec{}, Options{Device: "tpu"}); !errors.Is(err, ErrDevice) {
+		t.Errorf("unknown device: %v", err)
+	}
+}
