@@ -25,6 +25,8 @@ func newApp() *urfave.App {
 			evalCommand(),
 			doctorCommand(),
 			// text in, text out
+			gradeCommand(),
+			stepsCommand(),
 		},
 	}
 }

@@ -2,7 +2,11 @@
 // the reference answer.
 package grade
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/oreo-go/oreo/math/internal/expr"
+)
 
 // Style names a grader.
 type Style int
@@ -78,4 +82,20 @@ func Grade(style Style, in Input) Verdict {
 		return gradeQwen(in)
 	}
 	return gradeDeepSeek(in)
+}
+
+// Form is how the style reads an answer that has been normalised: the
+// expression it parses to, or "" where the style compares it as text.
+func Form(style Style, answer string) string {
+	var n *expr.Node
+	switch style {
+	case Qwen:
+		n = parseQwen(answer).node
+	default:
+		n = parseScript(answer)
+	}
+	if n == nil {
+		return ""
+	}
+	return n.String()
 }
