@@ -117,7 +117,7 @@ func (p *planner) solve() error {
 	if err != nil {
 		return err
 	}
-	o, err := p.fetch(wanted, false)
+	o, err := p.fetch(wanted)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (p *planner) treat(o *object, t treatment) error {
 
 func (p *planner) look() error {
 	lamp := func(o *object) bool { return o.kind == p.task.Lamp && o.traits["toggleable"] && o.in != nil }
-	o, err := p.fetch(func(o *object) bool { return o.kind == p.task.Object && o.pickup }, false)
+	o, err := p.fetch(func(o *object) bool { return o.kind == p.task.Object && o.pickup })
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (p *planner) two() error {
 	for ; placed < 2; placed++ {
 		o, err := p.fetch(func(o *object) bool {
 			return o.kind == p.task.Object && o.pickup && o.in != target
-		}, placed > 0)
+		})
 		if err != nil {
 			return err
 		}
@@ -218,7 +218,7 @@ func (p *planner) target() (*receptacle, error) {
 }
 
 // fetch gets hold of an object that is wanted.
-func (p *planner) fetch(wanted func(*object) bool, second bool) (*object, error) {
+func (p *planner) fetch(wanted func(*object) bool) (*object, error) {
 	if p.held != nil {
 		if wanted(p.held) {
 			return p.held, nil
@@ -227,7 +227,6 @@ func (p *planner) fetch(wanted func(*object) bool, second bool) (*object, error)
 			return nil, err
 		}
 	}
-	_ = second
 	i, err := p.search(func(o *object) bool { return o.in != nil && wanted(o) }, p.task.Object)
 	if err != nil {
 		return nil, err

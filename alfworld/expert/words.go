@@ -103,7 +103,11 @@ func (p *planner) say(m moment, z, x, y string) string {
 	options := thoughts[m]
 	s := options[p.words.IntN(len(options))]
 	s = strings.NewReplacer("{task}", p.taskWords(), "{a x}", article(x), "{x}", named(x), "{y}", named(y), "{z}", named(z)).Replace(s)
-	return strings.ToUpper(s[:1]) + s[1:]
+	sentences := strings.Split(s, ". ")
+	for i, one := range sentences {
+		sentences[i] = strings.ToUpper(one[:1]) + one[1:]
+	}
+	return strings.Join(sentences, ". ")
 }
 
 // named puts "the" before the name of a thing, which ends in a number.
