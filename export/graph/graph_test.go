@@ -1,0 +1,153 @@
+package graph
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oreo-go/oreo/export/onnx"
+	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
+)
+
+func source(t *testing.T, arch string, head model.Head) Source {
+	t.Helper()
+	dir := filepath.Join("..", "testdata", "tiny-"+arch+map[model.Head]string{model.LMHead: "-policy", model.ValueHead: "-critic"}[head])
+	c, err := model.LoadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, missing, err := c.Weights(dir, head)
+	if err != nil || missing {
+		t.Fatal(missing, err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return Source{Config: c, Head: head, Weights: w}
+}
+
+func build(t *testing.T, src Source, p Precision) (*onnx.ModelProto, error) {
+	t.Helper()
+	data, err := onnx.CreateData(t.TempDir(), "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	return Build(t.Context(), src, p, data)
+}
+
+// TestWellFormed: names are unique paths, every input of a node was made before
+// it, and every weight of the model is used.
+func TestWellFormed(t *testing.T) {
+	for _, arch := range []string{"qwen2", "llama", "minicpm"} {
+		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
+			for _, p := range []Precision{FP32, FP16, Int8, Int4} {
+				src := source(t, arch, head)
+				m, err := build(t, src, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				made := map[string]bool{"": true}
+				add := func(name string) {
+					if made[name] {
+						t.Errorf("%s %s: %q is made twice", arch, p, name)
+					}
+					made[name] = true
+				}
+				for _, v := range m.Graph.Input {
+					add(v.GetName())
+				}
+				for _, v := range m.Graph.Initializer {
+					add(v.GetName())
+				}
+				used, names := map[string]bool{}, map[string]bool{}
+				for _, n := range m.Graph.Node {
+					if names[n.GetName()] || !strings.HasPrefix(n.GetName(), "/") || !strings.Contains(n.GetName(), n.GetOpType()) {
+						t.Errorf("%s %s: node name %q", arch, p, n.GetName())
+					}
+					names[n.GetName()] = true
+					for _, in := range n.Input {
+						if used[in] = true; !made[in] {
+							t.Errorf("%s %s: %s reads %q, which nothing made", arch, p, n.GetName(), in)
+						}
+					}
+					add(n.Output[0])
+				}
+				for _, v := range m.Graph.Output {
+					if !made[v.GetName()] {
+						t.Errorf("%s %s: nothing made the output %s", arch, p, v.GetName())
+					}
+				}
+				for _, w := range src.Config.Params(head) {
+					if !used[w.Name] && !used[w.Name+".T"] && !used[w.Name+".codes"] {
+						t.Errorf("%s %s: weight %s is not used", arch, p, w.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestTiedTableIsStoredOnce: the head of a tied model reads the embeddings.
+func TestTiedTableIsStoredOnce(t *testing.T) {
+	m, err := build(t, source(t, "qwen2", model.LMHead), FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := m.Graph.Node[len(m.Graph.Node)-1]
+	if last.GetOpType() != "Gemm" || last.Input[1] != model.EmbedName || last.Output[0] != "logits" {
+		t.Error(last)
+	}
+}
+
+// TestLongContext: a model that claims a million positions gets a table of MaxTable.
+func TestLongContext(t *testing.T) {
+	src := source(t, "llama", model.LMHead)
+	src.Config.MaxPositions = 1 << 20
+	m, err := build(t, src, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range m.Graph.Initializer {
+		if w.GetName() == cosTable && (w.Dims[0] != MaxTable || Positions(src.Config) != MaxTable) {
+			t.Error(w.Dims)
+		}
+	}
+}
+
+// TestUnfitWeights: what a type cannot hold is an error that names the weight.
+func TestUnfitWeights(t *testing.T) {
+	for _, c := range []struct {
+		value float32
+		p     Precision
+		want  string
+	}{
+		{float32(math.NaN()), FP32, "model.layers.1.mlp.up_proj.weight.T: element 7 is NaN"},
+		{float32(math.Inf(-1)), Int8, "model.layers.1.mlp.up_proj.weight.codes: element 7 is -Inf"},
+		{70000, FP16, "model.layers.1.mlp.up_proj.weight.T: 70000 does not fit in float16"},
+	} {
+		src := source(t, "llama", model.LMHead)
+		var all []safetensors.Tensor
+		for _, name := range src.Weights.Names() {
+			w, _ := src.Weights.Get(name)
+			values, _ := w.Float32()
+			if name == "model.layers.1.mlp.up_proj.weight" {
+				values[7] = c.value
+			}
+			all = append(all, safetensors.Float32Tensor(name, w.Shape, values))
+		}
+		path := filepath.Join(t.TempDir(), "w.safetensors")
+		if err := safetensors.Write(path, all, nil); err != nil {
+			t.Fatal(err)
+		}
+		f, err := safetensors.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src.Weights = f
+		if _, err := build(t, src, c.p); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+		_ = f.Close()
+	}
+}

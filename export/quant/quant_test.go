@@ -1,0 +1,126 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// unpack turns a row back into floats, following the operator's documentation
+// rather than the code above: scale * (code - zero), blocks in order.
+func unpack(columns, bits int, codes []byte, scales []float32, zeros []byte) []float32 {
+	number := func(packed []byte, i int) float32 {
+		if bits == 8 {
+			return float32(packed[i])
+		}
+		if i%2 == 0 {
+			return float32(packed[i/2] & 15)
+		}
+		return float32(packed[i/2] >> 4)
+	}
+	out := make([]float32, columns)
+	for i := range out {
+		out[i] = scales[i/Block] * (number(codes, i) - number(zeros, i/Block))
+	}
+	return out
+}
+
+func quantise(row, importance []float32, bits int) []float32 {
+	codes, zeros := make([]byte, CodeBytes(len(row), bits)), make([]byte, ZeroBytes(len(row), bits))
+	scales := make([]float32, Blocks(len(row)))
+	Row(row, importance, bits, codes, scales, zeros)
+	return unpack(len(row), bits, codes, scales, zeros)
+}
+
+func TestSizes(t *testing.T) {
+	for _, c := range []struct{ columns, bits, blocks, codes, zeros int }{
+		{32, 8, 1, 32, 1}, {33, 8, 2, 64, 2}, {32, 4, 1, 16, 1}, {96, 4, 3, 48, 2}, {1, 4, 1, 16, 1},
+	} {
+		if b, n, z := Blocks(c.columns), CodeBytes(c.columns, c.bits), ZeroBytes(c.columns, c.bits); b != c.blocks || n != c.codes || z != c.zeros {
+			t.Errorf("%+v: %d blocks, %d and %d bytes", c, b, n, z)
+		}
+	}
+}
+
+// TestError: with rounding to nearest no weight is off by more than half a step
+// (and a little where the zero itself was rounded), for rows of any length.
+func TestError(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, columns := range []int{1, 31, 32, 33, 96, 200} {
+		row := make([]float32, columns)
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+		}
+		got := quantise(row, nil, 8)
+		for i := range row {
+			block := row[i/Block*Block : min((i/Block+1)*Block, columns)]
+			step := (max(slices.Max(block), 0) - min(slices.Min(block), 0)) / 255
+			if d := math.Abs(float64(got[i] - row[i])); d > 1.01*float64(step) {
+				t.Errorf("%d columns: weight %d is %v for %v, step %v", columns, i, got[i], row[i], step)
+			}
+		}
+	}
+}
+
+// TestExact: what lies on a grid of 16 levels comes back unchanged.
+func TestExact(t *testing.T) {
+	row := make([]float32, 64)
+	for i := range row {
+		row[i] = 0.125 * float32(i%16-5)
+	}
+	got := quantise(row, nil, 4)
+	for i := range row {
+		if math.Abs(float64(got[i]-row[i])) > 1e-6 {
+			t.Errorf("weight %d is %v for %v", i, got[i], row[i])
+		}
+	}
+	for _, bits := range []int{4, 8} {
+		for i, v := range quantise(make([]float32, 40), nil, bits) {
+			if v != 0 {
+				t.Errorf("%d bits: zero %d became %v", bits, i, v)
+			}
+		}
+		same := slices.Repeat([]float32{-0.75}, 32)
+		for i, v := range quantise(same, nil, bits) {
+			if math.Abs(float64(v+0.75)) > 1e-6 {
+				t.Errorf("%d bits: weight %d of a constant block became %v", bits, i, v)
+			}
+		}
+	}
+}
+
+// TestSearch: the search beats rounding to the full range, and spends its levels
+// where the importance is.
+func TestSearch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var plain, searched, even, focused float64
+	for range 200 {
+		row, importance := make([]float32, Block), make([]float32, Block)
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+			importance[i] = 0.01
+		}
+		importance[rng.IntN(Block)] = 10
+		lo, hi := min(slices.Min(row), 0), max(slices.Max(row), 0)
+		scale := (hi - lo) / 15
+		zero := uint8(math.Round(float64(-lo / scale)))
+		without, with := quantise(row, nil, 4), quantise(row, importance, 4)
+		for i, x := range row {
+			d := float64(x - scale*(float32(round(x, scale, zero, 4))-float32(zero)))
+			plain += d * d
+			d = float64(x - without[i])
+			searched += d * d
+			even += float64(importance[i]) * d * d
+			d = float64(x - with[i])
+			focused += float64(importance[i]) * d * d
+		}
+	}
+	if !(searched < 0.95*plain) {
+		t.Errorf("squared error %v with the search, %v without", searched, plain)
+	}
+	if !(focused < 0.5*even) {
+		t.Errorf("weighted error %v with importance, %v without", focused, even)
+	}
+	t.Logf("search / rounding %.3f, importance %.3f", searched/plain, focused/even)
+}
