@@ -13,16 +13,16 @@ import (
 )
 
 // Policy is a language model that was opened for generation.
-type Policy struct{ *artifact }
+type Policy struct{ *Model }
 
 // OpenPolicy opens the folder that `oreo-export policy` made. The caller ends
 // with Close.
 func OpenPolicy(dir string, opt Options) (*Policy, error) {
-	a, err := open(dir, manifest.Policy, opt)
+	m, err := open(dir, manifest.Policy, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{a}, nil
+	return &Policy{m}, nil
 }
 
 // GenerateConfig says how to continue a prompt. The zero value is greedy.

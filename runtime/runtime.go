@@ -49,8 +49,8 @@ func Text(text string) Prompt { return Prompt{Text: text} }
 // Chat is a prompt of messages.
 func Chat(messages ...chat.Message) Prompt { return Prompt{Messages: messages} }
 
-// artifact is an opened model, policy or critic.
-type artifact struct {
+// Model is what an opened Policy and Value have in common.
+type Model struct {
 	dir       string
 	manifest  *manifest.Manifest
 	config    *model.Config
@@ -62,95 +62,95 @@ type artifact struct {
 	prefixed  string // their text
 }
 
-func open(dir string, kind manifest.Kind, opt Options) (_ *artifact, err error) {
-	a := &artifact{dir: dir}
-	if a.manifest, err = manifest.Load(dir); err != nil {
+func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
+	m := &Model{dir: dir}
+	if m.manifest, err = manifest.Load(dir); err != nil {
 		return nil, err
 	}
-	if a.manifest.Kind != kind {
-		return nil, fmt.Errorf("%s: %w: it is a %s, a %s is needed", dir, ErrKind, a.manifest.Kind, kind)
+	if m.manifest.Kind != kind {
+		return nil, fmt.Errorf("%s: %w: it is a %s, a %s is needed", dir, ErrKind, m.manifest.Kind, kind)
 	}
-	if a.config, err = model.LoadConfig(dir); err != nil {
+	if m.config, err = model.LoadConfig(dir); err != nil {
 		return nil, err
 	}
-	if a.tokenizer, err = tokenizer.Load(dir); err != nil {
+	if m.tokenizer, err = tokenizer.Load(dir); err != nil {
 		return nil, err
 	}
-	if a.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
+	if m.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return nil, err
 	}
-	spec := engine.Spec{Width: 1, Vocab: a.manifest.Dims.Vocab, MaxPositions: a.manifest.Dims.MaxPositions}
+	spec := engine.Spec{Width: 1, Vocab: m.manifest.Dims.Vocab, MaxPositions: m.manifest.Dims.MaxPositions}
 	if kind == manifest.Policy {
 		spec.Width = spec.Vocab
 	}
-	a.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
 	if err != nil {
 		return nil, err
 	}
-	if a.engine, err = engine.New(a.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
-		return nil, errors.Join(err, a.session.Close())
+	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
+		return nil, errors.Join(err, m.session.Close())
 	}
-	a.findPrefix()
-	return a, nil
+	m.findPrefix()
+	return m, nil
 }
 
 // Close frees the model; calls under way fail with ErrClosed.
-func (a *artifact) Close() error {
-	return errors.Join(a.engine.Close(), a.session.Close())
+func (m *Model) Close() error {
+	return errors.Join(m.engine.Close(), m.session.Close())
 }
 
 // Device is where the model runs: cpu or cuda:N.
-func (a *artifact) Device() string { return a.session.Device() }
+func (m *Model) Device() string { return m.session.Device() }
 
 // Source identifies the weights the model was made from: their SHA-256.
-func (a *artifact) Source() string { return a.manifest.Source.SHA256 }
+func (m *Model) Source() string { return m.manifest.Source.SHA256 }
 
 // Tokenizer is the model's.
-func (a *artifact) Tokenizer() *tokenizer.Tokenizer { return a.tokenizer }
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
 
 // MaxPositions is the length in tokens of the longest sequence.
-func (a *artifact) MaxPositions() int { return a.engine.Spec().MaxPositions }
+func (m *Model) MaxPositions() int { return m.engine.Spec().MaxPositions }
 
 // MaxRows is the number of sequences the model runs at once.
-func (a *artifact) MaxRows() int { return a.engine.MaxRows() }
+func (m *Model) MaxRows() int { return m.engine.MaxRows() }
 
 // Render returns the text the model reads for p: chat markup and the special
 // tokens that the tokenizer puts first included.
-func (a *artifact) Render(p Prompt) (string, error) {
-	text, _, err := a.render(p)
+func (m *Model) Render(p Prompt) (string, error) {
+	text, _, err := m.render(p)
 	return text, err
 }
 
 // Tokens returns the tokens of the text that Render gives.
-func (a *artifact) Tokens(p Prompt) ([]int, error) {
-	_, ids, err := a.render(p)
+func (m *Model) Tokens(p Prompt) ([]int, error) {
+	_, ids, err := m.render(p)
 	return ids, err
 }
 
-func (a *artifact) render(p Prompt) (string, []int, error) {
+func (m *Model) render(p Prompt) (string, []int, error) {
 	text := p.Text
 	switch {
 	case p.Text != "" && len(p.Messages) > 0:
 		return "", nil, errors.New("prompt has both text and messages")
-	case len(p.Messages) > 0 && a.chat == nil:
-		return "", nil, fmt.Errorf("%s: %w: give the prompt as text", a.dir, ErrNoChat)
+	case len(p.Messages) > 0 && m.chat == nil:
+		return "", nil, fmt.Errorf("%s: %w: give the prompt as text", m.dir, ErrNoChat)
 	case len(p.Messages) > 0:
 		var err error
-		if text, err = a.chat.Render(p.Messages, true); err != nil {
+		if text, err = m.chat.Render(p.Messages, true); err != nil {
 			return "", nil, err
 		}
-		ids := a.tokenizer.Encode(text)
-		return text, ids, a.fits(ids)
+		ids := m.tokenizer.Encode(text)
+		return text, ids, m.fits(ids)
 	}
-	ids := a.tokenizer.Encode(text)
-	if len(a.prefix) > 0 && (len(ids) < len(a.prefix) || !slices.Equal(ids[:len(a.prefix)], a.prefix)) {
-		text, ids = a.prefixed+text, slices.Concat(a.prefix, ids)
+	ids := m.tokenizer.Encode(text)
+	if len(m.prefix) > 0 && (len(ids) < len(m.prefix) || !slices.Equal(ids[:len(m.prefix)], m.prefix)) {
+		text, ids = m.prefixed+text, slices.Concat(m.prefix, ids)
 	}
-	return text, ids, a.fits(ids)
+	return text, ids, m.fits(ids)
 }
 
-func (a *artifact) fits(ids []int) error {
-	switch limit := a.MaxPositions(); {
+func (m *Model) fits(ids []int) error {
+	switch limit := m.MaxPositions(); {
 	case len(ids) == 0:
 		return errors.New("prompt is empty")
 	case len(ids) > limit:
@@ -160,20 +160,20 @@ func (a *artifact) fits(ids []int) error {
 }
 
 // findPrefix learns which special tokens the tokenizer puts before a text.
-func (a *artifact) findPrefix() {
-	plain, full := a.tokenizer.Encode("a"), a.tokenizer.EncodeSpecial("a")
+func (m *Model) findPrefix() {
+	plain, full := m.tokenizer.Encode("a"), m.tokenizer.EncodeSpecial("a")
 	for i := range full {
 		if len(full)-i >= len(plain) && slices.Equal(full[i:i+len(plain)], plain) {
-			a.prefix = full[:i]
-			a.prefixed = a.tokenizer.Decode(a.prefix, false)
+			m.prefix = full[:i]
+			m.prefixed = m.tokenizer.Decode(m.prefix, false)
 			return
 		}
 	}
 }
 
 // run is engine.Run for sequences that live no longer than the call.
-func (a *artifact) run(ctx context.Context, rows int, f func(ctx context.Context) error) error {
-	release, err := a.engine.Reserve(ctx, rows)
+func (m *Model) run(ctx context.Context, rows int, f func(ctx context.Context) error) error {
+	release, err := m.engine.Reserve(ctx, rows)
 	if err != nil {
 		return err
 	}

@@ -37,15 +37,15 @@ func Search(ctx context.Context, p *Policy, v *Value, prompt Prompt, cfg SearchC
 // compatible checks that two models read the same tokens.
 func compatible(p *Policy, v *Value) error {
 	const file = "tokenizer.json"
-	hash := func(a *artifact) string {
-		for _, f := range a.manifest.Files {
+	hash := func(m *Model) string {
+		for _, f := range m.manifest.Files {
 			if f.Name == file {
 				return f.SHA256
 			}
 		}
 		return ""
 	}
-	if p.manifest.Dims.Vocab != v.manifest.Dims.Vocab || hash(p.artifact) != hash(v.artifact) {
+	if p.manifest.Dims.Vocab != v.manifest.Dims.Vocab || hash(p.Model) != hash(v.Model) {
 		return fmt.Errorf("%w: %s and %s differ in %s, but policy and critic must share their tokens", ErrKind, p.dir, v.dir, file)
 	}
 	return nil

@@ -8,16 +8,16 @@ import (
 )
 
 // Value is a critic that was opened for scoring.
-type Value struct{ *artifact }
+type Value struct{ *Model }
 
 // OpenValue opens the folder that `oreo-export critic` made. The caller ends
 // with Close.
 func OpenValue(dir string, opt Options) (*Value, error) {
-	a, err := open(dir, manifest.Critic, opt)
+	m, err := open(dir, manifest.Critic, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &Value{a}, nil
+	return &Value{m}, nil
 }
 
 // Scores are a critic's estimates along a text.

@@ -5,6 +5,7 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -95,7 +96,7 @@ func appendCUDA(opts *onnx.SessionOptions, id int) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w: cuda:%d: %w: CUDA needs the library of the onnxruntime-gpu package and a driver; or choose device cpu", ErrDevice, id, err)
+		return fmt.Errorf("%w: cuda:%d: %s; it needs the library of the onnxruntime-gpu package and a driver, or choose device cpu", ErrDevice, id, strings.TrimRight(err.Error(), "."))
 	}
 	return nil
 }

@@ -111,25 +111,22 @@ func (s *Sampler) drawAll(logits []float32, top, total float64) int {
 // drawKept applies the temperature and the filters, then draws.
 func (s *Sampler) drawKept(logits []float32, top float64) int {
 	s.kept = s.kept[:0]
+	total := 0.0
 	for i, x := range logits {
 		if w := math.Exp((float64(x) - top) / s.cfg.Temperature); w > 0 && w >= s.cfg.MinP {
 			s.kept = append(s.kept, candidate{i, w})
+			total += w
 		}
 	}
-	if s.cfg.TopK > 0 && s.cfg.TopK < len(s.kept) || s.cfg.TopP > 0 && s.cfg.TopP < 1 {
-		slices.SortFunc(s.kept, func(a, b candidate) int {
-			return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id))
-		})
+	if k := s.cfg.TopK; k > 0 && k < len(s.kept) {
+		s.kept = largest(s.kept, k)
+		total = 0
+		for _, c := range s.kept {
+			total += c.p
+		}
 	}
-	if s.cfg.TopK > 0 && s.cfg.TopK < len(s.kept) {
-		s.kept = s.kept[:s.cfg.TopK]
-	}
-	total := 0.0
-	for _, c := range s.kept {
-		total += c.p
-	}
-	if s.cfg.TopP > 0 && s.cfg.TopP < 1 {
-		s.kept, total = nucleus(s.kept, s.cfg.TopP*total)
+	if p := s.cfg.TopP; p > 0 && p < 1 {
+		s.kept, total = nucleus(s.kept, p, total)
 	}
 	left := s.rng.Float64() * total
 	for _, c := range s.kept {
@@ -140,27 +137,50 @@ func (s *Sampler) drawKept(logits []float32, top float64) int {
 	return s.kept[len(s.kept)-1].id
 }
 
-// nucleus cuts sorted candidates behind the one that reaches mass.
-func nucleus(sorted []candidate, mass float64) (kept []candidate, total float64) {
-	for i, c := range sorted {
-		if total += c.p; total >= mass {
-			return sorted[:i+1], total
+// byWeight orders the likeliest first, of equals the lower id.
+func byWeight(a, b candidate) int { return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id)) }
+
+// largest moves the k first by byWeight to the front of all, sorted, and returns
+// them. The front stays sorted while the rest passes by: few enter it.
+func largest(all []candidate, k int) []candidate {
+	if k > 256 { // entering a long front is dear
+		slices.SortFunc(all, byWeight)
+		return all[:k]
+	}
+	front := all[:k]
+	slices.SortFunc(front, byWeight)
+	for _, c := range all[k:] {
+		if byWeight(c, front[k-1]) < 0 {
+			at, _ := slices.BinarySearchFunc(front, c, byWeight)
+			copy(front[at+1:], front[at:k-1])
+			front[at] = c
 		}
 	}
-	return sorted, total
+	return front
 }
 
-// LogProb is the natural log-probability of id under softmax(logits).
-func LogProb(logits []float32, id int) float64 {
-	_, top := argmax(logits)
-	total := 0.0
-	for _, x := range logits {
-		total += math.Exp(float64(x) - top)
+// nucleus returns the fewest of the likeliest that reach share p of total, and
+// their sum.
+func nucleus(all []candidate, p, total float64) (kept []candidate, sum float64) {
+	// All that weigh less than this weigh less than 1-p together: the rest holds
+	// the nucleus, and is soon sorted.
+	least := (1 - p) * total / float64(len(all))
+	heavy := all[:0]
+	for _, c := range all {
+		if c.p >= least {
+			heavy = append(heavy, c)
+		}
 	}
-	return float64(logits[id]) - top - math.Log(total)
+	slices.SortFunc(heavy, byWeight)
+	for i, c := range heavy {
+		if sum += c.p; sum >= p*total {
+			return heavy[:i+1], sum
+		}
+	}
+	return heavy, sum
 }
 
-// argmax returns the largest logit; NaN if the first is.
+// argmax returns the first of the largest logits; NaN if the first logit is.
 func argmax(logits []float32) (best int, top float64) {
 	for i, x := range logits {
 		if x > logits[best] {
