@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -137,7 +138,10 @@ func collectOne(ctx context.Context, policy *runtime.Policy, cfg collectConfig, 
 // fingerprint names everything that shapes the samples, so that a part file is
 // not continued with other settings.
 func fingerprint(policy *runtime.Policy, cfg collectConfig) string {
-	first, last := cfg.Set.problems[0], cfg.Set.problems[len(cfg.Set.problems)-1]
-	prompt := cfg.Set.prompt(first)
-	return fmt.Sprintf("model %s, %d samples of %d problems from %q to %q, prompt %q, %+v", policy.Source(), cfg.N, len(cfg.Set.problems), first.Question, last.Question, prompt, cfg.Generate)
+	problems := sha256.New()
+	for _, p := range cfg.Set.problems {
+		fmt.Fprintf(problems, "%q %+v\n", p, cfg.Set.prompt(p))
+	}
+	return fmt.Sprintf("model %.12s, problems %.12x (%d, grader %s), %d samples each, %+v",
+		policy.Source(), problems.Sum(nil), len(cfg.Set.problems), cfg.Set.style, cfg.N, cfg.Generate)
 }

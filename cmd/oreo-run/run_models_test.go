@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -238,6 +239,46 @@ func TestGenerateStreams(t *testing.T) {
 		if err == nil {
 			t.Error("a cancelled context generates")
 		}
+	}
+}
+
+// Models are opened and closed in any order, several at once; the library comes
+// and goes with the first and the last.
+func TestOpenAndClose(t *testing.T) {
+	policy, critic := exported(t, model.LMHead), exported(t, model.ValueHead)
+	cycle := func() {
+		p, err := runtime.OpenPolicy(policy, runtime.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := runtime.OpenValue(critic, runtime.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := v.Score(t.Context(), runtime.Text("1+1"), ""); err != nil {
+			t.Error(err)
+		}
+		if _, err := p.Sample(t.Context(), runtime.Text("1+1"), 1, runtime.GenerateConfig{}); !errors.Is(err, runtime.ErrClosed) {
+			t.Errorf("a closed model answers: %v", err)
+		}
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(cycle)
+	}
+	wg.Wait()
+	before := residentKB(t)
+	for range 30 {
+		cycle()
+	}
+	if grown := residentKB(t) - before; grown > 8<<10 {
+		t.Errorf("30 times open and close took %d KiB more", grown)
 	}
 }
 

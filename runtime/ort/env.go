@@ -19,38 +19,39 @@ var environment struct {
 	ours  bool // we made it, and unmake it
 }
 
-// acquire loads the library if need be and counts one more user.
-func acquire(library string) error {
+// acquire loads the library if need be, counts one more user and returns the
+// library's path.
+func acquire(library string) (string, error) {
 	path, err := Locate(library)
 	if err != nil {
-		return err
+		return "", err
 	}
 	env := &environment
 	env.Lock()
 	defer env.Unlock()
 	switch {
 	case env.users > 0 && library != "" && path != env.path:
-		return fmt.Errorf("load %s: a process has one onnxruntime, and %s is in use", path, env.path)
+		return "", fmt.Errorf("load %s: a process has one onnxruntime, and %s is in use", path, env.path)
 	case env.users > 0:
 		env.users++
-		return nil
+		return env.path, nil
 	}
 	env.ours = !onnx.IsInitialized() // the program around us may use onnxruntime itself
 	if env.ours {
 		onnx.SetSharedLibraryPath(path)
 		// Errors come back as values; nothing is to appear on stderr.
 		if err := onnx.InitializeEnvironment(onnx.WithLogLevelFatal()); err != nil {
-			return notFound(path, err)
+			return "", notFound(path, err)
 		}
 	}
 	if err := checkVersion(onnx.GetVersion(), path); err != nil {
 		if env.ours {
 			err = errors.Join(err, onnx.DestroyEnvironment())
 		}
-		return err
+		return "", err
 	}
 	env.users, env.path = 1, path
-	return nil
+	return path, nil
 }
 
 // release counts one user less; with the last goes the environment.
@@ -74,10 +75,11 @@ type Info struct {
 
 // Probe loads the library and tells what it is.
 func Probe(library string) (Info, error) {
-	if err := acquire(library); err != nil {
+	path, err := acquire(library)
+	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Path: environment.path, Version: onnx.GetVersion()}
+	info := Info{Path: path, Version: onnx.GetVersion()}
 	opts, err := onnx.NewSessionOptions()
 	if err == nil {
 		info.CUDA = appendCUDA(opts, 0)

@@ -45,7 +45,7 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := acquire(opt.Library); err != nil {
+	if _, err := acquire(opt.Library); err != nil {
 		return nil, err
 	}
 	s := &Session{spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{})}
