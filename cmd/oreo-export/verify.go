@@ -47,7 +47,7 @@ func printChecks(w io.Writer, checks []export.Check) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, c := range checks {
 		if i == 0 {
-			fmt.Fprintln(t, "reference\tmode\tpositions\tmax |diff|\tbound\tKL mean\tmax\ttop-1\t")
+			fmt.Fprintln(t, "reference\tmode\tpositions\tmax |diff|\tbound\tKL mean\tKL max\ttop-1\t")
 		}
 		bound, verdict := "-", ""
 		if c.Limit > 0 {
