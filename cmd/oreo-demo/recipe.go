@@ -49,6 +49,7 @@ func tiny() recipe {
 	r := standard()
 	r.annotated, r.sampled, r.tested = 64, 16, 16
 	r.hidden, r.intermediate, r.layers = 32, 48, 2
-	r.sft.epochs, r.samples, r.maxTokens, r.beams = 2, 2, 32, []int{2}
+	r.sft.batchSize, r.sft.epochs, r.oreo.batchSize = 16, 2, 8
+	r.samples, r.maxTokens, r.beams = 2, 32, []int{2}
 	return r
 }

@@ -50,6 +50,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	files, err := filepath.Glob(filepath.Join(ort.Dir, "libonnxruntime.so*"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no libonnxruntime.so in %s", ort.Dir)
+	}
+	env = append(env, "ORT_LIB="+files[0]) // tests run in folders of their own
 	if err := writeEnv(".deps/env", env); err != nil {
 		return err
 	}
@@ -75,7 +80,7 @@ func link(dir, name string) error {
 // writeEnv writes the build environment as a file that a shell can source.
 func writeEnv(path string, env []string) error {
 	var b strings.Builder
-	b.WriteString("# written by make setup; `. .deps/env` lets the go command build train/\n")
+	b.WriteString("# written by make setup; `. .deps/env` lets the go command build and test everything\n")
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
