@@ -1,5 +1,8 @@
-// Package chat renders conversations with the Jinja chat template of a Hugging Face model folder, byte for byte as transformers'
+// Package chat renders conversations with the chat template of a Hugging Face model folder, byte for byte as transformers'
 // apply_chat_template does.
+//
+// Templates are programs in the Jinja language that come with models, so they are not trusted: the interpreter of this package reads no
+// files, bounds the work and the memory of a run, and reports what a template asks for beyond the language's part that chat templates use.
 package chat
 
 import (
@@ -12,11 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/nikolalohinski/gonja/v2/builtins"
-	"github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
-	"github.com/nikolalohinski/gonja/v2/loaders"
 )
 
 // Message is one turn of a conversation.
@@ -27,57 +25,45 @@ type Message struct {
 
 // Template is a parsed chat template; it is safe for use by many goroutines.
 type Template struct {
-	path   string
-	parsed *exec.Template
-	vars   map[string]any // bos_token and its like
+	path string
+	body []stmt
+	vars map[string]string
+	now  func() time.Time
 }
 
-// ErrNoTemplate is the error of Load for a folder without a chat template.
+// ErrNoTemplate is what the error of Load wraps for a folder without a chat template.
 var ErrNoTemplate = errors.New("no chat template")
 
-const (
-	maxTemplate = 1 << 20
-	maxOutput   = 256 << 20
-)
-
-// Load reads chat_template.jinja, or else the chat_template of tokenizer_config.json, from a model folder. Where neither exists the error
-// wraps ErrNoTemplate.
+// Load reads chat_template.jinja or, where that is missing, the chat_template of tokenizer_config.json from a model folder. The template sees
+// the special tokens of tokenizer_config.json, such as bos_token.
 func Load(dir string) (*Template, error) {
 	path := filepath.Join(dir, "tokenizer_config.json")
-	var cfg map[string]json.RawMessage
-	data, err := os.ReadFile(path)
+	config := map[string]json.RawMessage{}
+	data, err := readFile(path)
+	if err == nil {
+		if err = json.Unmarshal(data, &config); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load chat template: %w", err)
 	}
-	if err == nil {
-		if err := json.Unmarshal(data, &cfg); err != nil {
-			return nil, fmt.Errorf("load chat template: %s: %w", path, err)
-		}
-	}
-	var source string
-	if data, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja")); err == nil {
-		path, source = filepath.Join(dir, "chat_template.jinja"), string(data)
-	} else if raw, ok := cfg["chat_template"]; ok {
-		if json.Unmarshal(raw, &source) != nil {
-			return nil, fmt.Errorf("load chat template: %s: chat_template is not a string", path)
+	source := ""
+	jinja := filepath.Join(dir, "chat_template.jinja")
+	switch data, err = readFile(jinja); {
+	case err == nil:
+		path, source = jinja, string(data)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("load chat template: %w", err)
+	default:
+		if source, err = templateOf(config["chat_template"]); err != nil {
+			return nil, fmt.Errorf("load chat template: %s: chat_template: %w", path, err)
 		}
 	}
 	if source == "" {
 		return nil, fmt.Errorf("load chat template: %s: %w", dir, ErrNoTemplate)
 	}
-	vars := map[string]any{}
-	for key, raw := range cfg {
-		if strings.HasSuffix(key, "_token") {
-			var s string
-			var a struct{ Content string }
-			if json.Unmarshal(raw, &s) == nil && s != "" {
-				vars[key] = s
-			} else if json.Unmarshal(raw, &a) == nil && a.Content != "" {
-				vars[key] = a.Content
-			}
-		}
-	}
-	t, err := Parse(source, vars)
+	t, err := Parse(source, specialTokens(config))
 	if err != nil {
 		return nil, fmt.Errorf("load chat template: %s: %w", path, err)
 	}
@@ -85,60 +71,96 @@ func Load(dir string) (*Template, error) {
 	return t, nil
 }
 
-// Parse makes a template of its source; vars are the names it may use, such as bos_token.
-func Parse(source string, vars map[string]any) (*Template, error) {
+// Parse makes a template of its source. vars are further names it may use, such as bos_token.
+func Parse(source string, vars map[string]string) (t *Template, err error) {
 	if len(source) > maxTemplate {
 		return nil, fmt.Errorf("template of %d bytes, more than %d", len(source), maxTemplate)
 	}
-	cfg := config.New()
-	cfg.TrimBlocks, cfg.LeftStripBlocks = true, true
-	loader, err := loaders.NewMemoryLoader(map[string]string{"/chat": source})
-	if err != nil {
-		return nil, err
-	}
-	env := &exec.Environment{
-		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(exec.NewContext(map[string]any{
-			"raise_exception": func(msg string) (string, error) { return "", errors.New(msg) },
-			"strftime_now":    func(format string) string { return time.Now().Format(format) },
-		})),
-		Filters: builtins.Filters, Tests: builtins.Tests, ControlStructures: builtins.ControlStructures, Methods: builtins.Methods,
-	}
-	parsed, err := exec.NewTemplate("/chat", cfg, loader, env)
-	if err != nil {
-		return nil, err
-	}
-	return &Template{path: "chat template", parsed: parsed, vars: vars}, nil
+	defer rescue(&err)
+	return &Template{path: "chat template", body: parseTemplate(source), vars: vars, now: time.Now}, nil
 }
 
-// Render writes the conversation as the model was trained to see it. addGenerationPrompt ends it with the opening of the assistant's turn.
+// Render writes the conversation as the model was trained to see it; addGenerationPrompt ends it with the opening of the assistant's turn. The
+// error tells the line of the template, or what the template itself says of messages that it refuses.
 func (t *Template) Render(msgs []Message, addGenerationPrompt bool) (out string, err error) {
+	m := &machine{out: &strings.Builder{}, budget: baseBudget, now: t.now}
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("render %s: %v", t.path, r)
+		if err != nil {
+			out, err = "", fmt.Errorf("render %s: line %d: %w", t.path, m.line, err)
 		}
 	}()
+	defer rescue(&err)
+
 	list := make([]any, len(msgs))
-	for i, m := range msgs {
-		list[i] = map[string]any{"role": m.Role, "content": m.Content}
+	for i, msg := range msgs {
+		d := newDict()
+		d.set("role", msg.Role)
+		d.set("content", msg.Content)
+		list[i] = d
+		m.budget += perByte * (len(msg.Role) + len(msg.Content) + stepCost)
 	}
-	data := map[string]any{"messages": list, "add_generation_prompt": addGenerationPrompt}
-	for k, v := range t.vars {
-		data[k] = v
+	// transformers names tools and documents even where there are none
+	s := &scope{m: m, vars: map[string]any{
+		"messages": newList(list...), "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
+	}}
+	for name, v := range t.vars {
+		s.vars[name] = v
 	}
-	w := &limited{}
-	if err := t.parsed.Execute(w, exec.NewContext(data)); err != nil {
-		return "", fmt.Errorf("render %s: %w", t.path, err)
-	}
-	return w.String(), nil
+	run(t.body, s)
+	return m.out.String(), nil
 }
 
-type limited struct{ strings.Builder }
+const maxFile = 64 << 20
 
-func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxOutput {
-		return 0, fmt.Errorf("output of more than %d bytes", maxOutput)
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	return l.Builder.Write(p)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s: larger than %d bytes", path, maxFile)
+	}
+	return data, err
 }
 
-var _ io.Writer = (*limited)(nil)
+// templateOf reads the template itself, or the one named default of a list of named ones.
+func templateOf(raw json.RawMessage) (string, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", nil
+	}
+	var source string
+	if json.Unmarshal(raw, &source) == nil {
+		return source, nil
+	}
+	var named []struct{ Name, Template string }
+	if json.Unmarshal(raw, &named) != nil {
+		return "", errors.New("neither a string nor a list of named templates")
+	}
+	for _, n := range named {
+		if n.Name == "default" {
+			return n.Template, nil
+		}
+	}
+	return "", errors.New(`no template is named "default"`)
+}
+
+// specialTokens reads bos_token and its like, each a string or an object with its content.
+func specialTokens(config map[string]json.RawMessage) map[string]string {
+	vars := map[string]string{}
+	for key, raw := range config {
+		if !strings.HasSuffix(key, "_token") {
+			continue
+		}
+		var s string
+		var object struct{ Content string }
+		if json.Unmarshal(raw, &s) != nil && json.Unmarshal(raw, &object) == nil {
+			s = object.Content
+		}
+		if s != "" {
+			vars[key] = s
+		}
+	}
+	return vars
+}
