@@ -63,23 +63,29 @@ type Verdict struct {
 
 // The rules that decide, from the cheapest to the most thorough.
 const (
-	RuleNone      = "no-answer" // nothing was extracted
-	RuleCount     = "count"     // a different number of answers
-	RuleString    = "string"    // the same characters after normalising
-	RuleNumeric   = "numeric"   // the same number
-	RulePercent   = "percent"   // the same number up to a factor of 100
-	RuleTuple     = "tuple"     // equal part by part
-	RuleMatrix    = "matrix"    // equal entry by entry
-	RuleEquation  = "equation"  // the same equation, or a dropped "x="
-	RuleChoice    = "choice"    // the letter of a multiple choice question
-	RuleSymbolic  = "symbolic"  // equal as expressions
-	RuleDifferent = "different" // no rule found them equal
+	RuleNone       = "no-answer"  // nothing was extracted
+	RuleCount      = "count"      // a different number of answers
+	RuleString     = "string"     // the same characters after normalising
+	RuleNumeric    = "numeric"    // the same number
+	RulePercent    = "percent"    // the same number up to a factor of 100
+	RuleTuple      = "tuple"      // equal part by part
+	RuleMatrix     = "matrix"     // equal entry by entry
+	RuleEquation   = "equation"   // the same equation, or a dropped "x="
+	RuleChoice     = "choice"     // the letter of a multiple choice question
+	RuleSet        = "set"        // the same elements in any order
+	RuleInterval   = "interval"   // the same interval, as such or by inequalities
+	RuleInequality = "inequality" // the same inequality up to a factor
+	RuleSymbolic   = "symbolic"   // equal as expressions
+	RuleDifferent  = "different"  // no rule found them equal
 )
 
 // Grade grades one solution. It is safe for concurrent use.
 func Grade(style Style, in Input) Verdict {
-	if style == Qwen {
+	switch style {
+	case Qwen:
 		return gradeQwen(in)
+	case Strict:
+		return gradeStrict(in)
 	}
 	return gradeDeepSeek(in)
 }
@@ -91,6 +97,8 @@ func Form(style Style, answer string) string {
 	switch style {
 	case Qwen:
 		n = parseQwen(answer).node
+	case Strict:
+		n = parseValue(answer).node
 	default:
 		n = parseScript(answer)
 	}

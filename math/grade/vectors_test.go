@@ -19,6 +19,7 @@ type vector struct {
 	Expected                                       *bool
 	DeepSeek                                       recorded `json:"deepseekmath"`
 	Qwen                                           recorded
+	MathVerify                                     recorded `json:"math_verify"`
 }
 
 type recorded struct {
@@ -116,6 +117,10 @@ func TestQwenVectors(t *testing.T) {
 	agreement(t, "math-pairs.jsonl.gz", Qwen, want, 99.7)
 	agreement(t, "gsm8k-pairs.jsonl.gz", Qwen, want, 99.7)
 	agreement(t, "hard-pairs.jsonl", Qwen, want, 95)
+}
+
+func TestStrictVectors(t *testing.T) {
+	agreement(t, "hard-pairs.jsonl", Strict, func(v vector) *bool { return v.Expected }, 95)
 }
 
 func TestQwenExtraction(t *testing.T) {

@@ -103,3 +103,27 @@ func (p point) sameNumeric(a, b *Node, exact bool) bool {
 	}
 	return cmplx.Abs(x.v-y.v) <= bound && (bound <= loose*size || bound <= 1e-9)
 }
+
+// Proportional reports whether a is a constant real multiple of b, not zero,
+// and the multiple.
+func Proportional(a, b *Node) (factor float64, ok bool) {
+	for k := range point(Points) {
+		x, err1 := k.numeric(a)
+		y, err2 := k.numeric(b)
+		if err1 != nil || err2 != nil || !x.finite() || !y.finite() ||
+			cmplx.Abs(x.v) <= 8*x.err || cmplx.Abs(y.v) <= 8*y.err {
+			return 0, false
+		}
+		ratio := x.v / y.v
+		if math.Abs(imag(ratio)) > 1e-9*cmplx.Abs(ratio) {
+			return 0, false
+		}
+		if k == 0 {
+			factor = real(ratio)
+		}
+		if math.Abs(real(ratio)-factor) > 1e-9*math.Abs(factor) {
+			return 0, false
+		}
+	}
+	return factor, true
+}

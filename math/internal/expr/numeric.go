@@ -29,6 +29,9 @@ func (a approx) add(b approx) approx {
 
 func (a approx) mul(b approx) approx {
 	v := a.v * b.v
+	if imag(a.v) == 0 && imag(b.v) == 0 {
+		v = complex(real(a.v)*real(b.v), 0) // keeps an infinity real
+	}
 	return approx{v, cmplx.Abs(a.v)*b.err + cmplx.Abs(b.v)*a.err + a.err*b.err + epsilon*cmplx.Abs(v)}
 }
 
