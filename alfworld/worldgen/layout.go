@@ -168,8 +168,6 @@ func (w *world) chooseTarget() bool {
 	return true
 }
 
-func (w *world) targetName() string { return w.target }
-
 func (w *world) spec(edition string) alfworld.Spec {
 	words := goalWords[w.task]
 	goal := strings.NewReplacer("{o}", strings.ToLower(w.object.name), "{r}", strings.ToLower(w.target), "{l}", strings.ToLower(w.target)).

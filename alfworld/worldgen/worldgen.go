@@ -89,11 +89,11 @@ func (c Config) game(split string, i int) (alfworld.Spec, error) {
 		w := newLayout(c.Seed, number)
 		w.rng = rng
 		w.scatter()
-		if !w.chooseTask(i + int(try)) {
+		if !w.chooseTask(i + int(try)/50) { // a type that no room takes gives way to the next
 			continue
 		}
 		spec := w.spec(c.Edition)
-		spec.ID = fmt.Sprintf("%s/%s-%s-None-%s-%d/trial_%06d", split, w.task, w.object.name, w.targetName(), number+1, i)
+		spec.ID = fmt.Sprintf("%s/%s-%s-None-%s-%d/trial_%06d", split, w.task, w.object.name, w.target, number+1, i)
 		if solve(&spec) {
 			return spec, nil
 		}
