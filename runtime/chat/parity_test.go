@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/oreo-go/oreo/runtime/jsonl"
 )
@@ -11,6 +12,7 @@ import (
 type oracleRow struct {
 	Messages []Message `json:"messages"`
 	Prompt   bool      `json:"prompt"`
+	Date     string    `json:"date"` // when it was rendered: templates may write the date
 	Text     string    `json:"text"`
 	Error    string    `json:"error"`
 }
@@ -39,6 +41,13 @@ func TestRealTemplates(t *testing.T) {
 			for row, err := range jsonl.Read[oracleRow](rows) {
 				if err != nil {
 					t.Fatal(err)
+				}
+				tmpl.now = func() time.Time {
+					day, err := time.Parse(time.DateOnly, row.Date)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return day
 				}
 				got, err := tmpl.Render(row.Messages, row.Prompt)
 				if (err != nil) != (row.Error != "") || got != row.Text {

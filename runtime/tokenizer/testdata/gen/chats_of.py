@@ -1,4 +1,5 @@
 """Conversations rendered by transformers' own apply_chat_template."""
+import datetime
 import json
 import pathlib
 
@@ -28,7 +29,7 @@ def conversations(folder):
     for chat in CHATS:
         messages = [dict(role=r, content=c) for r, c in chat]
         for prompt in (False, True):
-            row = dict(messages=messages, prompt=prompt)
+            row = dict(messages=messages, prompt=prompt, date=datetime.date.today().isoformat())
             try:
                 row["text"] = tok.apply_chat_template(messages, chat_template=source, add_generation_prompt=prompt, tokenize=False)
             except Exception as e:  # the template may refuse a chat
