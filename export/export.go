@@ -177,7 +177,10 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 		return err
 	}
 	m, err := graph.Build(ctx, src, c.Precision, data)
-	if err := errors.Join(err, data.Close()); err != nil {
+	if closeErr := data.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
 		return err
 	}
 	if err := onnx.Save(filepath.Join(dir, manifest.GraphFile), m); err != nil {

@@ -174,6 +174,9 @@ func (p *pass) rotate(x matrix) {
 // mlp is down(silu(gate(x)) * up(x)).
 func (p *pass) mlp(name string, x matrix) matrix {
 	gate, up := p.linear(name+"gate_proj.weight", "", x), p.linear(name+"up_proj.weight", "", x)
+	if p.err != nil {
+		return nil
+	}
 	for t := range gate {
 		for i, g := range gate[t] {
 			gate[t][i] = g / (1 + math.Exp(-g)) * up[t][i]

@@ -6,9 +6,7 @@ package reference
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
@@ -171,13 +169,4 @@ func lengths(f *safetensors.File, n, t int) ([]int64, error) {
 		}
 	}
 	return got, nil
-}
-
-// Exists tells whether there is a reference file at path.
-func Exists(path string) (bool, error) {
-	_, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

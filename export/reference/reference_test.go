@@ -1,29 +1,39 @@
 package reference
 
 import (
+	"context"
+	"errors"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
 )
+
+func open(t *testing.T, arch, kind string, head model.Head) (*model.Config, *safetensors.File, string) {
+	t.Helper()
+	dir := filepath.Join("..", "testdata", "tiny-"+arch+"-"+kind)
+	c, err := model.LoadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, missing, err := c.Weights(dir, head)
+	if err != nil || missing {
+		t.Fatal(missing, err)
+	}
+	t.Cleanup(func() { _ = weights.Close() })
+	return c, weights, filepath.Join(dir, "reference.safetensors")
+}
 
 // TestForward compares with transformers: see testdata/gen/tiny.py.
 func TestForward(t *testing.T) {
 	for _, arch := range []string{"qwen2", "llama", "minicpm"} {
 		for kind, head := range map[string]model.Head{"policy": model.LMHead, "critic": model.ValueHead} {
 			t.Run(arch+"-"+kind, func(t *testing.T) {
-				dir := filepath.Join("..", "testdata", "tiny-"+arch+"-"+kind)
-				c, err := model.LoadConfig(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				weights, missing, err := c.Weights(dir, head)
-				if err != nil || missing {
-					t.Fatal(missing, err)
-				}
-				defer weights.Close()
-				r, err := Load(filepath.Join(dir, "reference.safetensors"), head, c.Vocab)
+				c, weights, path := open(t, arch, kind, head)
+				r, err := Load(path, head, c.Vocab)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -47,6 +57,64 @@ func TestForward(t *testing.T) {
 					t.Errorf("max |difference| from transformers %g, want at most 1e-5", worst)
 				}
 			})
+		}
+	}
+}
+
+// TestInterrupted cancels before each linear layer in turn.
+func TestInterrupted(t *testing.T) {
+	c, weights, _ := open(t, "qwen2", "policy", model.LMHead)
+	for stop := range 7 * c.Layers {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		p := &pass{ctx: ctx, c: c, weights: weights, observe: func(string, matrix) {
+			if n == stop {
+				cancel()
+			}
+			n++
+		}}
+		p.backbone([]int64{1, 2, 3})
+		if !errors.Is(p.err, context.Canceled) || n != stop+1 {
+			t.Errorf("cancelled at layer %d, ended at %d: %v", stop, n, p.err)
+		}
+	}
+}
+
+// TestImportance: the inputs of q, k and v are one and the same, those of another
+// layer are not, and no column counts nothing.
+func TestImportance(t *testing.T) {
+	c, weights, _ := open(t, "llama", "policy", model.LMHead)
+	got, err := Importance(t.Context(), c, weights, []int64{5, 6, 7, 8})
+	if err != nil || len(got) != 7*c.Layers {
+		t.Fatal(len(got), err)
+	}
+	q, v, o := got["model.layers.1.self_attn.q_proj.weight"], got["model.layers.1.self_attn.v_proj.weight"], got["model.layers.1.self_attn.o_proj.weight"]
+	for i := range q {
+		if q[i] != v[i] || q[i] == o[i] || !(q[i] > 0) {
+			t.Errorf("column %d: %v %v %v", i, q[i], v[i], o[i])
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	ids := safetensors.Int64Tensor(idsName, []int{2, 3}, []int64{1, 2, 3, 4, 5, 6})
+	values := safetensors.Float32Tensor(valuesName, []int{2, 3}, make([]float32, 6))
+	for want, tensors := range map[string][]safetensors.Tensor{
+		`no tensor "input_ids"`:        {values},
+		`no tensor "values"`:           {ids},
+		"dtype F32, want I64":          {safetensors.Float32Tensor(idsName, []int{1, 2}, []float32{1, 2}), values},
+		"outside the vocabulary of 10": {safetensors.Int64Tensor(idsName, []int{1, 1}, []int64{10}), values},
+		"want [sequences, tokens]":     {safetensors.Int64Tensor(idsName, []int{1, 1, 1}, []int64{1}), values},
+		"2 sequences of 3 tokens":      {ids, safetensors.Float32Tensor(valuesName, []int{2, 2}, make([]float32, 4))},
+		"1 lengths for 2":              {ids, values, safetensors.Int64Tensor(lengthsName, []int{1}, []int64{3})},
+		"element 1 is 4, want 1 to 3":  {ids, values, safetensors.Int64Tensor(lengthsName, []int{2}, []int64{3, 4})},
+	} {
+		path := filepath.Join(t.TempDir(), "r.safetensors")
+		if err := safetensors.Write(path, tensors, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path, model.ValueHead, 10); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
 }
