@@ -62,6 +62,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"added_tokens", `[{"id":3,"content":"a"}]`, "added_tokens[0]"},
 		{"added_tokens", `[{"id":-1,"content":"x"}]`, "added_tokens[0].id"},
 		{"added_tokens", `[{"id":99999999,"content":"x"}]`, "added_tokens[0].id"},
+		{"added_tokens", `[{"id":4,"content":"` + strings.Repeat("x", 600) + `"}]`, "added_tokens[0].content: 600 bytes"},
 		{"normalizer", `{"type":"Nmt"}`, `normalizer: type "Nmt" is not supported`},
 		{"normalizer", `{"type":"Replace","pattern":{"String":""},"content":"x"}`, "normalizer: Replace"},
 		{"normalizer", `{"type":"Replace","pattern":{"String":"a"},"content":"` + strings.Repeat("x", 100) + `"}`, "lengthen"},

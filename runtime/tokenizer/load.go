@@ -16,6 +16,7 @@ const (
 	maxTokenBytes = 1 << 16
 	maxVocab      = 1 << 23
 	maxAdded      = 1 << 17
+	maxAddedBytes = 512 // of one added token
 	maxSteps      = 32 // normalisers, pre-tokenisers and so on
 	maxNesting    = 8
 	maxGrowth     = 64 // times that normalisation may lengthen a text
@@ -162,8 +163,8 @@ func checkAdded(added []addedToken, vocab map[string]int32) error {
 	}
 	for i, a := range added {
 		switch id, ok := vocab[a.Content]; {
-		case len(a.Content) > maxTokenBytes:
-			return fmt.Errorf("added_tokens[%d].content: %d bytes, more than %d", i, len(a.Content), maxTokenBytes)
+		case len(a.Content) > maxAddedBytes:
+			return fmt.Errorf("added_tokens[%d].content: %d bytes, more than %d", i, len(a.Content), maxAddedBytes)
 		case ok && int(id) != a.ID:
 			return fmt.Errorf("added_tokens[%d]: %q has id %d here and %d in model.vocab", i, a.Content, a.ID, id)
 		}

@@ -149,8 +149,9 @@ func (x regex) find(text string) []match {
 		}
 		return i
 	}
+	begun := time.Now()
 	m, err := x.re.FindStringMatch(text)
-	for ; m != nil && err == nil; m, err = x.re.FindNextMatch(m) {
+	for ; m != nil && err == nil && time.Since(begun) < regexPatience; m, err = x.re.FindNextMatch(m) {
 		start := advance(m.Index)
 		if start > at {
 			out = append(out, match{at, start, false})

@@ -27,7 +27,7 @@ func Train(texts iter.Seq[string], vocabSize int, specials []string) (*Tokenizer
 	var added []addedToken
 	for id, s := range specials {
 		// What the bytes could spell otherwise, such as "a" or "Ġthe", would be two tokens at once.
-		if len(s) < 2 || len(s) > maxTokenBytes || unspell(s) != s || slices.Contains(specials[:id], s) {
+		if len(s) < 2 || len(s) > maxAddedBytes || unspell(s) != s || slices.Contains(specials[:id], s) {
 			return nil, fmt.Errorf("train tokenizer: special token %d (%.40q) is too short, too long, ambiguous or listed twice", id, s)
 		}
 		added = append(added, addedToken{ID: id, Content: s, Special: true})
