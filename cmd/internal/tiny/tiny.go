@@ -76,13 +76,19 @@ func Model(tb testing.TB, arch model.Arch, head model.Head, seed uint64) string 
 func Artifact(tb testing.TB, arch model.Arch, head model.Head, seed uint64) (artifact, source string) {
 	tb.Helper()
 	source = Model(tb, arch, head, seed)
-	artifact = filepath.Join(tb.TempDir(), "artifact")
+	return Export(tb, source, head), source
+}
+
+// Export exports the model folder source in float32.
+func Export(tb testing.TB, source string, head model.Head) (artifact string) {
+	tb.Helper()
 	kind := manifest.Policy
 	if head == model.ValueHead {
 		kind = manifest.Critic
 	}
+	artifact = filepath.Join(tb.TempDir(), "artifact")
 	must(tb, export.Run(tb.Context(), export.Config{Kind: kind, Model: source, Out: artifact, Precision: graph.FP32}))
-	return artifact, source
+	return artifact
 }
 
 // Library points ORT_LIB to the onnxruntime that make setup put into the
