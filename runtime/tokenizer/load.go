@@ -17,7 +17,7 @@ const (
 	maxVocab      = 1 << 23
 	maxAdded      = 1 << 17
 	maxAddedBytes = 512 // of one added token
-	maxSteps      = 32 // normalisers, pre-tokenisers and so on
+	maxSteps      = 32  // normalisers, pre-tokenisers and so on
 	maxNesting    = 8
 	maxGrowth     = 64 // times that normalisation may lengthen a text
 )
