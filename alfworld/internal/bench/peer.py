@@ -21,7 +21,7 @@ def show(state, done):
         "admissible": state["admissible_commands"],
         "won": bool(state["won"]),
         "done": bool(done),
-        "score": state["score"] or 0,
+        "score": state.get("score") or 0,  # reset sets none
     }))
 
 
