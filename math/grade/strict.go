@@ -125,7 +125,7 @@ func lastBoxes(text string) []string {
 		end = strings.LastIndexFunc(text[:i], func(r rune) bool { return r != '\\' }) + 1
 	}
 	slices.Reverse(boxes)
-	return unique(boxes)
+	return slices.DeleteFunc(unique(boxes), func(s string) bool { return strip(s) == "" })
 }
 
 // partsOfOne reports whether the text between two boxes is short enough for

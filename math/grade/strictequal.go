@@ -10,7 +10,7 @@ import (
 )
 
 // maxStrictWork bounds the comparisons of expressions in one grading.
-const maxStrictWork = 3000
+const maxStrictWork = 12_000
 
 // strictComparer compares two answers; equal is symmetric.
 type strictComparer struct{ work int }
@@ -75,8 +75,10 @@ func (c *strictComparer) many(a, b value) string {
 		}
 	case b.kind == relationValue && isName(b.items[0].tokens):
 		return c.equal(a, lastSide(b))
-	case len(a.items) == 1:
-		return c.equal(a.items[0], b)
+	case a.kind == listValue || len(a.items) == 1:
+		if c.anyOrder(a.items, []value{b}) {
+			return RuleSet
+		}
 	}
 	return c.decimalComma(a, b)
 }
@@ -301,8 +303,10 @@ func (c *strictComparer) relations(a, b value) string {
 func sideOf(r value) bool {
 	first := r.items[0]
 	return isName(first.tokens) || len(r.items) > 2 || endsInApproximation(r) ||
-		first.kind == scalarValue && !first.node.HasSymbol()
+		constantSide(first) && constantSide(r.items[len(r.items)-1])
 }
+
+func constantSide(v value) bool { return v.kind == scalarValue && !v.node.HasSymbol() }
 
 // proportional compares the differences of the sides of two relations. An
 // inequality must point the same way.
@@ -418,7 +422,7 @@ func (c *strictComparer) matrices(a, b value) string {
 // scalars compares two expressions with their percent signs and units. A
 // percent sign on one side only may mean the number or its hundredth.
 func (c *strictComparer) scalars(a, b value) string {
-	c.work -= 20
+	c.work -= a.size + b.size
 	a, b = settleDegrees(a), settleDegrees(b)
 	if a.unit != "" && b.unit != "" && singular(a.unit) != singular(b.unit) {
 		return ""

@@ -29,6 +29,7 @@ type value struct {
 	node    *expr.Node  // of a scalar
 	percent bool        // a scalar with a percent sign
 	unit    string      // words after a scalar
+	size    int         // of a scalar, in tokens
 	literal string      // the decimal literal a scalar consists of, if any
 	items   []value     // of a list, set, tuple, union or matrix
 	open    string      // brackets of a tuple
@@ -310,7 +311,7 @@ func (p *strictParser) scalar() (value, bool) {
 	if node == nil {
 		return value{}, false
 	}
-	v := value{kind: scalarValue, node: node, literal: literalOf(p.tokens[start:p.pos])}
+	v := value{kind: scalarValue, node: node, size: p.pos - start, literal: literalOf(p.tokens[start:p.pos])}
 	for {
 		switch {
 		case p.accept("%"):
