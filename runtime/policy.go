@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oreo-go/oreo/runtime/engine"
 	"github.com/oreo-go/oreo/runtime/manifest"
@@ -67,16 +70,12 @@ func (p *Policy) Generate(ctx context.Context, prompt Prompt, cfg GenerateConfig
 	return func(yield func(Token, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		tokens := make(chan Token, 64)
+		// Room for a whole answer: a slow reader must not hold up the batch.
+		tokens := make(chan Token, p.newTokens(cfg))
 		failed := make(chan error, 1)
 		go func() {
 			defer close(tokens)
-			failed <- p.sample(ctx, prompt, 1, cfg, func(_ int, t Token) {
-				select {
-				case tokens <- t:
-				case <-ctx.Done():
-				}
-			})
+			failed <- p.sample(ctx, prompt, 1, cfg, func(_ int, t Token) { tokens <- t })
 		}()
 		for t := range tokens {
 			if !yield(t, nil) {
@@ -89,6 +88,16 @@ func (p *Policy) Generate(ctx context.Context, prompt Prompt, cfg GenerateConfig
 			yield(Token{}, err)
 		}
 	}
+}
+
+const defaultNewTokens = 256
+
+// newTokens bounds the length of an answer.
+func (p *Policy) newTokens(cfg GenerateConfig) int {
+	if cfg.MaxNewTokens <= 0 {
+		return min(defaultNewTokens, p.MaxPositions())
+	}
+	return min(cfg.MaxNewTokens, p.MaxPositions())
 }
 
 // Sample draws n answers to prompt, which is run once for all of them. They are
@@ -109,8 +118,8 @@ func (p *Policy) Sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 	return out, err
 }
 
-// sample draws n answers in waves of as many as there are rows. emit is called
-// for each token; calls for different samples may overlap.
+// sample draws n answers, as many at once as there are rows. emit is called for
+// each token and must not wait; calls for different samples may overlap.
 func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateConfig, emit func(i int, t Token)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -122,70 +131,65 @@ func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 	if err != nil {
 		return err
 	}
-	if cfg.MaxNewTokens == 0 {
-		cfg.MaxNewTokens = 256
+	if cfg.MaxNewTokens < 0 {
+		return fmt.Errorf("max new tokens is %d, want 0 (%d) or more", cfg.MaxNewTokens, defaultNewTokens)
 	}
-	if cfg.MaxNewTokens = min(cfg.MaxNewTokens, p.MaxPositions()+1-len(ids)); cfg.MaxNewTokens < 1 {
-		return fmt.Errorf("max new tokens is %d, want 1 or more", cfg.MaxNewTokens)
+	cfg.MaxNewTokens = min(p.newTokens(cfg), p.MaxPositions()+1-len(ids)) // the last token is not run
+	rows := min(n, p.MaxRows())
+	lease, err := p.engine.Reserve(ctx, rows)
+	if err != nil {
+		return err
 	}
-	wave := min(n, p.MaxRows())
-	return p.run(ctx, wave, func(ctx context.Context) error {
-		root := p.engine.NewSeq()
-		root.Append(ids...)
-		defer func() { p.engine.Free(root) }()
-		if err := p.engine.Run(ctx, engine.Job{Seq: root}); err != nil {
-			return err
-		}
-		for first := 0; first < n; first += wave {
-			if err := p.wave(ctx, root, first, min(wave, n-first), cfg, emit); err != nil {
-				return err
+	defer lease.Close()
+	root := p.engine.NewSeq()
+	root.Append(ids...)
+	if err := p.engine.Run(ctx, engine.Job{Seq: root}); err != nil {
+		p.engine.Free(root)
+		return err
+	}
+	forks, err := p.engine.Fork(rows-1, root)
+	if err != nil {
+		p.engine.Free(root)
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for first, seq := range append(forks[0], root) {
+		g.Go(func() error {
+			defer lease.GiveBack() // others may have it while longer samples go on
+			defer p.engine.Free(seq)
+			for i := first; i < n; i += rows {
+				if err := p.write(ctx, seq, len(ids), i, cfg, emit); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
-// wave draws samples [first, first+n) from forks of root, and leaves root with
-// the prompt alone.
-func (p *Policy) wave(ctx context.Context, root *engine.Seq, first, n int, cfg GenerateConfig, emit func(int, Token)) error {
-	prompt, last := root.Len(), root.IDs()[root.Len()-1]
-	forks, err := p.engine.Fork(n-1, root)
-	if err != nil {
-		return err
-	}
-	defer p.engine.Free(forks[0]...)
-	jobs := make([]engine.Job, n)
-	writers := make([]*writer, n)
-	for i, seq := range append(forks[0], root) {
-		index := first + i
-		rng := sample.Rand(cfg.Seed, cfg.Question, cfg.Sample+uint64(index), 0)
-		writers[i] = &writer{
-			p: p, cfg: &cfg, left: cfg.MaxNewTokens, sampler: sample.New(cfg.Config, rng),
-			decoder: p.tokenizer.NewDecoder(true), stop: sample.NewStopper(cfg.Stop),
-			emit: func(t Token) { emit(index, t) },
+// write draws sample i behind the prompt in seq, over an earlier sample if there
+// is one.
+func (p *Policy) write(ctx context.Context, seq *engine.Seq, prompt, i int, cfg GenerateConfig, emit func(int, Token)) error {
+	if seq.Len() > prompt {
+		last := seq.IDs()[prompt-1]
+		if err := seq.Rewind(prompt - 1); err != nil {
+			return err
 		}
-		jobs[i] = engine.Job{Seq: seq, Step: writers[i].step}
+		seq.Append(last) // to be run again: its answer begins the sample
 	}
-	err = p.engine.Run(ctx, jobs...)
-	for _, w := range writers {
-		if w.err != nil && err == nil {
-			err = w.err
-		}
+	w := &writer{
+		p: p, left: cfg.MaxNewTokens, stop: sample.NewStopper(cfg.Stop), decoder: p.tokenizer.NewDecoder(true),
+		sampler: sample.New(cfg.Config, sample.Rand(cfg.Seed, cfg.Question, cfg.Sample+uint64(i), 0)),
+		emit:    func(t Token) { emit(i, t) },
 	}
-	if err != nil {
-		return err
-	}
-	if err := root.Rewind(prompt - 1); err != nil {
-		return err
-	}
-	root.Append(last) // pending again, for the next wave
-	return nil
+	err := p.engine.Run(ctx, engine.Job{Seq: seq, Step: w.step})
+	return cmp.Or(err, w.err)
 }
 
 // writer turns the model's answers into one sample's tokens.
 type writer struct {
 	p       *Policy
-	cfg     *GenerateConfig
 	left    int // tokens it may still write
 	sampler *sample.Sampler
 	decoder *tokenizer.Decoder

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -169,14 +168,4 @@ func (m *Model) findPrefix() {
 			return
 		}
 	}
-}
-
-// run is engine.Run for sequences that live no longer than the call.
-func (m *Model) run(ctx context.Context, rows int, f func(ctx context.Context) error) error {
-	release, err := m.engine.Reserve(ctx, rows)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return f(ctx)
 }

@@ -42,14 +42,17 @@ func (v *Value) Score(ctx context.Context, prompt Prompt, response string) (Scor
 	for i := range all {
 		all[i] = i
 	}
-	err = v.run(ctx, 1, func(ctx context.Context) error {
-		seq := v.engine.NewSeq()
-		seq.Append(ids...)
-		defer v.engine.Free(seq)
-		return v.engine.Run(ctx, engine.Job{Seq: seq, At: all, Step: func(pos int, value []float32) (int, bool) {
-			scores.Values[pos] = float64(value[0])
-			return 0, false
-		}})
-	})
+	lease, err := v.engine.Reserve(ctx, 1)
+	if err != nil {
+		return Scores{}, err
+	}
+	defer lease.Close()
+	seq := v.engine.NewSeq()
+	seq.Append(ids...)
+	defer v.engine.Free(seq)
+	err = v.engine.Run(ctx, engine.Job{Seq: seq, At: all, Step: func(pos int, value []float32) (int, bool) {
+		scores.Values[pos] = float64(value[0])
+		return 0, false
+	}})
 	return scores, err
 }

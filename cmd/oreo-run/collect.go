@@ -66,7 +66,7 @@ func collect(ctx context.Context, policy *runtime.Policy, cfg collectConfig) err
 	total := len(cfg.Set.problems)
 	progress := cli.NewProgress("collect", int64(part.Count()), int64(total))
 	var right, all tally
-	err = each(ctx, total, policy.MaxRows(), cfg.N, func(ctx context.Context, i int) error {
+	err = each(ctx, total, policy.MaxRows(), func(ctx context.Context, i int) error {
 		if part.Has(i) {
 			return nil
 		}

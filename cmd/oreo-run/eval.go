@@ -14,7 +14,6 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/jsonl"
-	"github.com/oreo-go/oreo/runtime/search"
 )
 
 func evalCommand() *urfave.Command {
@@ -65,7 +64,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	}
 	result := &evalResult{Model: c.String("model"), Problems: c.String("problems"), N: len(set.problems)}
 	var answer func(ctx context.Context, i int) (foundAnswer, error)
-	var rows, rowsEach int
+	var rows int
 	if err := evalFlags(c); err != nil {
 		return nil, err
 	}
@@ -76,7 +75,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 		}
 		defer m.Close()
 		result.Method, result.Width = "beam", cfg.Width
-		rows, rowsEach = m.policy.MaxRows(), search.Rows(cfg.Width)
+		rows = m.policy.MaxRows()
 		answer = func(ctx context.Context, i int) (foundAnswer, error) {
 			cfg := cfg
 			cfg.Question = uint64(i)
@@ -95,7 +94,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 		if result.Method = "greedy"; cfg.Temperature > 0 {
 			result.Method = "sample"
 		}
-		rows, rowsEach = policy.MaxRows(), 1
+		rows = policy.MaxRows()
 		answer = func(ctx context.Context, i int) (foundAnswer, error) {
 			return generateOne(ctx, policy, set, i, cfg)
 		}
@@ -103,7 +102,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	start := time.Now()
 	answers := make([]foundAnswer, len(set.problems))
 	progress := cli.NewProgress("eval", 0, int64(len(set.problems)))
-	err = each(c.Context, len(set.problems), rows, rowsEach, func(ctx context.Context, i int) (err error) {
+	err = each(c.Context, len(set.problems), rows, func(ctx context.Context, i int) (err error) {
 		answers[i], err = answer(ctx, i)
 		progress.Add(1)
 		return err

@@ -141,11 +141,11 @@ func stepRule(c *urfave.Context) (search.StepRule, error) {
 	return search.Delimiters(mode.Delimiters()), nil
 }
 
-// each calls f for 0..n-1, as many at once as fill the rows of a model when each
-// takes rowsEach, and stops at the first error.
-func each(ctx context.Context, n, rows, rowsEach int, f func(ctx context.Context, i int) error) error {
+// each calls f for 0..n-1, some at once, and stops at the first error. Models
+// admit what they have rows for; the rest waits.
+func each(ctx context.Context, n, atOnce int, f func(ctx context.Context, i int) error) error {
 	g, running := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, rows/max(1, rowsEach)))
+	g.SetLimit(atOnce)
 	for i := range n {
 		if running.Err() != nil {
 			break

@@ -75,7 +75,7 @@ func TestSmolLM2AgainstTransformers(t *testing.T) {
 	}
 	defer policy.Close()
 	got := make([]runtime.Completion, len(want)) // all in one ragged batch
-	err = each(t.Context(), len(want), len(want), 1, func(ctx context.Context, i int) error {
+	err = each(t.Context(), len(want), len(want), func(ctx context.Context, i int) error {
 		answers, err := policy.Sample(ctx, runtime.Text(want[i].Prompt), 1, runtime.GenerateConfig{MaxNewTokens: 40})
 		got[i] = answers[0]
 		return err

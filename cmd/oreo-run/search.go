@@ -130,7 +130,7 @@ func runSearch(c *urfave.Context, m *models, set *problemSet, cfg runtime.Search
 	answers, nodes := make([]foundAnswer, len(set.problems)), make([][]search.Node, len(set.problems))
 	progress := cli.NewProgress("search", 0, int64(len(set.problems)))
 	defer progress.Close()
-	err = each(c.Context, len(set.problems), m.policy.MaxRows(), search.Rows(cfg.Width), func(ctx context.Context, i int) error {
+	err = each(c.Context, len(set.problems), m.policy.MaxRows(), func(ctx context.Context, i int) error {
 		cfg := cfg
 		cfg.Question = uint64(i)
 		if trace != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/oreo-go/oreo/runtime/kv"
 	"golang.org/x/sync/semaphore"
@@ -116,19 +117,37 @@ func (e *Engine) Spec() Spec { return e.spec }
 // MaxRows is the most rows Reserve grants.
 func (e *Engine) MaxRows() int { return e.opt.MaxRows }
 
+// Lease is room for a number of sequences in the cache.
+type Lease struct {
+	rows *semaphore.Weighted
+	left atomic.Int64
+}
+
 // Reserve waits until n sequences have room in the cache, first come first
-// served, and returns the function that gives the room back. A caller asks once
-// for all it will hold together: asking twice could wait for itself.
-func (e *Engine) Reserve(ctx context.Context, n int) (release func(), err error) {
+// served. A caller asks once for all it will hold together: asking twice could
+// wait for itself. It ends with Close.
+func (e *Engine) Reserve(ctx context.Context, n int) (*Lease, error) {
 	if n > e.opt.MaxRows {
 		return nil, fmt.Errorf("%w: %d needed, %d allowed (MaxRows)", ErrRows, n, e.opt.MaxRows)
 	}
 	if err := e.rows.Acquire(ctx, int64(n)); err != nil {
 		return nil, err
 	}
-	var once sync.Once
-	return func() { once.Do(func() { e.rows.Release(int64(n)) }) }, nil
+	l := &Lease{rows: e.rows}
+	l.left.Store(int64(n))
+	return l, nil
 }
+
+// GiveBack returns the room of one sequence, which was freed, before the others'.
+func (l *Lease) GiveBack() {
+	if l.left.Add(-1) < 0 {
+		panic("engine: more rows given back than were reserved")
+	}
+	l.rows.Release(1)
+}
+
+// Close returns what is left.
+func (l *Lease) Close() { l.rows.Release(l.left.Swap(0)) }
 
 // Stats returns the counters so far.
 func (e *Engine) Stats() Stats {

@@ -163,7 +163,7 @@ func TestErrors(t *testing.T) {
 
 func TestReserveIsFirstComeFirstServed(t *testing.T) {
 	e := open(t, enginetest.Random(spec), engine.Options{MaxRows: 4})
-	release, err := e.Reserve(context.Background(), 3)
+	lease, err := e.Reserve(context.Background(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,9 +172,13 @@ func TestReserveIsFirstComeFirstServed(t *testing.T) {
 	if _, err := e.Reserve(ctx, 2); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a fifth row was granted: %v", err)
 	}
-	release()
-	release() // twice is once
-	if _, err := e.Reserve(context.Background(), 4); err != nil {
+	lease.GiveBack()
+	if _, err := e.Reserve(context.Background(), 2); err != nil {
+		t.Error(err)
+	}
+	lease.Close()
+	lease.Close() // twice is once
+	if _, err := e.Reserve(context.Background(), 2); err != nil {
 		t.Error(err)
 	}
 }

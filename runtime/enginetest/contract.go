@@ -186,7 +186,7 @@ func (c *contract) churn(t *testing.T) {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(caller), 3))
 			for range 3 {
-				release, err := e.Reserve(context.Background(), 3)
+				lease, err := e.Reserve(context.Background(), 3)
 				if err != nil {
 					t.Error(err)
 					return
@@ -207,7 +207,7 @@ func (c *contract) churn(t *testing.T) {
 					results[caller] = append(results[caller], result{s.IDs(), last[i]})
 				}
 				e.Free(seqs...)
-				release()
+				lease.Close()
 			}
 		})
 	}

@@ -144,11 +144,11 @@ func Beam(ctx context.Context, m Models, prompt []int, cfg Config) (*Result, err
 	}
 	cfg.MaxNewTokens = min(cfg.MaxNewTokens, positions-len(prompt))
 	for _, e := range []*engine.Engine{m.Policy, m.Critic} {
-		release, err := e.Reserve(ctx, Rows(cfg.Width))
+		lease, err := e.Reserve(ctx, Rows(cfg.Width))
 		if err != nil {
 			return nil, err
 		}
-		defer release()
+		defer lease.Close()
 	}
 	b := &beam{Models: m, cfg: cfg}
 	defer func() { b.free(b.live...) }()
