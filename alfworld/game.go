@@ -94,6 +94,7 @@ type Game struct {
 	names   []string // by object
 	order   []int32  // objects by ascending identifier
 	rank    []int32  // inverse of order
+	typed   [][]int32
 	verbs   []*grammar.Action
 
 	fast     *program // nil when declined says why
@@ -114,6 +115,9 @@ func (s Spec) Compile() (*Game, error) {
 	g.rank = make([]int32, len(g.order))
 	for i, o := range g.order {
 		g.rank[o] = int32(i)
+	}
+	for i := range task.Types {
+		g.typed = append(g.typed, task.OfType(i))
 	}
 	for _, a := range task.Actions {
 		verb, known := gram.Actions[a.Name]
@@ -146,3 +150,22 @@ func (s Spec) explain(err error) error {
 
 // Compiled reports whether the game runs on the compiled path, and why not.
 func (g *Game) Compiled() (bool, error) { return g.fast != nil, g.declined }
+
+// ofType lists the objects of a type; an undeclared one has none.
+func (g *Game) ofType(typ int) []int32 {
+	if typ < 0 {
+		return nil
+	}
+	return g.typed[typ]
+}
+
+// maxSlots is more than the variables of any formula.
+const maxSlots = 64
+
+func unboundSlots(n int) []int32 {
+	b := make([]int32, n)
+	for i := range b {
+		b[i] = -1
+	}
+	return b
+}

@@ -43,7 +43,6 @@ func compile(g *Game) (*program, error) {
 		atomOf:  make(map[atomKey]int32, 4096),
 		static:  make(map[atomKey]bool, 1024),
 		facts:   make([][][]int32, len(t.Predicates)),
-		ofType:  map[int][]int32{},
 	}
 	c.init()
 	for i := range t.Schemas {
@@ -95,15 +94,6 @@ func (c *grounder) atom(key atomKey) int32 {
 	return id
 }
 
-func (c *grounder) objects(typ int) []int32 {
-	ids, known := c.ofType[typ]
-	if !known {
-		ids = c.task.OfType(typ)
-		c.ofType[typ] = ids
-	}
-	return ids
-}
-
 // ground joins the static preconditions of s, then enumerates what is free.
 func (c *grounder) ground(s *pddl.Schema) error {
 	b := unboundSlots(c.task.FrameSize(s))
@@ -118,17 +108,6 @@ func (c *grounder) ground(s *pddl.Schema) error {
 		}
 	}
 	return c.join(s, static, types, b)
-}
-
-// maxSlots is more than the variables of any formula.
-const maxSlots = 64
-
-func unboundSlots(n int) []int32 {
-	b := make([]int32, n)
-	for i := range b {
-		b[i] = -1
-	}
-	return b
 }
 
 func (c *grounder) join(s *pddl.Schema, static []pddl.Atom, types []int, b []int32) error {
@@ -187,7 +166,7 @@ func (c *grounder) bindRest(s *pddl.Schema, next int, b []int32) error {
 		if b[v.Slot] >= 0 {
 			continue
 		}
-		for _, o := range c.objects(v.Type) {
+		for _, o := range c.game.ofType(v.Type) {
 			if c.work++; c.work > maxGround {
 				return tooBig("too many combinations of objects")
 			}
@@ -295,7 +274,7 @@ func (c *grounder) effects(s *pddl.Schema, b []int32) error {
 
 func (c *grounder) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32) error {
 	if len(vars) > 0 {
-		for _, o := range c.objects(vars[0].Type) {
+		for _, o := range c.game.ofType(vars[0].Type) {
 			if c.work++; c.work > maxGround {
 				return tooBig("too many effects")
 			}
@@ -398,7 +377,7 @@ func (c *grounder) addQuantified(out *formula, f pddl.Formula, vars []pddl.Var, 
 		return c.addKid(out, f, b, negate)
 	}
 	defer func() { b[vars[0].Slot] = -1 }()
-	for _, o := range c.objects(vars[0].Type) {
+	for _, o := range c.game.ofType(vars[0].Type) {
 		b[vars[0].Slot] = o
 		if out.op == pddl.Or && !negate && c.ruledOut(&f, b) {
 			continue

@@ -21,6 +21,7 @@ type interpreter struct {
 	err   error
 	valid []groundAction // by command
 	work  int
+	goal  *bool // whether the goal holds, once asked
 }
 
 // maxWork bounds the bindings tried for one observation or one list of
@@ -90,8 +91,12 @@ func (in *interpreter) fork() engine {
 }
 
 func (in *interpreter) won() bool {
-	in.work = maxWork
-	return in.holds(in.game.task.Goal, make([]int32, 64))
+	if in.goal == nil {
+		in.work = maxWork
+		holds := in.holds(in.game.task.Goal, unboundSlots(maxSlots))
+		in.goal = &holds
+	}
+	return *in.goal
 }
 
 func (in *interpreter) admissible(dst []string) []string {
@@ -112,7 +117,7 @@ func (in *interpreter) step(cmd string) (string, bool, error) {
 	}
 	v := in.valid[at]
 	in.apply(v)
-	in.ready = false
+	in.ready, in.goal = false, nil
 	obs, err := in.feedback(v)
 	return obs, true, err
 }
@@ -160,11 +165,7 @@ func compareGround(a, b groundAction, t *pddl.Task) int {
 }
 
 func (in *interpreter) unbound(s *pddl.Schema) []int32 {
-	b := make([]int32, in.game.task.FrameSize(s))
-	for i := range b {
-		b[i] = -1
-	}
-	return b
+	return unboundSlots(in.game.task.FrameSize(s))
 }
 
 // join extends the binding over the positive preconditions, always going on
@@ -243,7 +244,7 @@ func (in *interpreter) bindRest(s *pddl.Schema, next int, b []int32, yield func(
 		if b[v.Slot] >= 0 {
 			continue
 		}
-		for _, o := range in.game.task.OfType(v.Type) {
+		for _, o := range in.game.ofType(v.Type) {
 			if in.work--; in.work < 0 {
 				break
 			}
@@ -311,8 +312,12 @@ func (in *interpreter) quantified(f pddl.Formula, vars []pddl.Var, b []int32) bo
 		return in.holds(f.Kids[0], b)
 	}
 	exists := f.Op == pddl.Exists
-	for _, o := range in.game.task.OfType(vars[0].Type) {
+	defer func() { b[vars[0].Slot] = -1 }()
+	for _, o := range in.game.ofType(vars[0].Type) {
 		b[vars[0].Slot] = o
+		if exists && in.refuted(&f.Kids[0], b) {
+			continue
+		}
 		if in.quantified(f, vars[1:], b) == exists {
 			return exists
 		}
@@ -321,6 +326,30 @@ func (in *interpreter) quantified(f pddl.Formula, vars []pddl.Var, b []int32) bo
 		}
 	}
 	return !exists
+}
+
+// refuted reports whether a conjunct of f that is bound already is false, which
+// saves binding the rest.
+func (in *interpreter) refuted(f *pddl.Formula, b []int32) bool {
+	switch f.Op {
+	case pddl.And:
+		for i := range f.Kids {
+			if in.refuted(&f.Kids[i], b) {
+				return true
+			}
+		}
+	case pddl.Exists:
+		return in.refuted(&f.Kids[0], b)
+	case pddl.Holds:
+		for _, arg := range f.Atom.Args {
+			if arg >= 0 && b[arg] < 0 {
+				return false
+			}
+		}
+		in.work--
+		return !in.state.has(f.Atom.Pred, factKey(in.game.rank, f.Atom.Args, b))
+	}
+	return false
 }
 
 func (in *interpreter) facts() []Fact {

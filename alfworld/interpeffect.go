@@ -61,7 +61,7 @@ func (in *interpreter) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32, yi
 		yield(e, b)
 		return
 	}
-	for _, o := range in.game.task.OfType(vars[0].Type) {
+	for _, o := range in.game.ofType(vars[0].Type) {
 		if in.work--; in.work < 0 {
 			return
 		}
@@ -123,7 +123,8 @@ func (in *interpreter) possibleQuantified(f pddl.Formula, vars []pddl.Var, b []i
 		return in.possible(f.Kids[0], b, want)
 	}
 	exists := f.Op == pddl.Exists
-	for _, o := range in.game.task.OfType(vars[0].Type) {
+	defer func() { b[vars[0].Slot] = -1 }()
+	for _, o := range in.game.ofType(vars[0].Type) {
 		b[vars[0].Slot] = o
 		if in.possibleQuantified(f, vars[1:], b, want) == exists {
 			return exists

@@ -9,8 +9,8 @@ import (
 // below each of them.
 const (
 	maxDepth   = 100     // nesting of parentheses
-	maxNodes   = 400_000 // atoms and lists in one text
-	maxObjects = 20_000
+	maxNodes   = 150_000 // atoms and lists in one text
+	maxObjects = 5_000
 	maxArity   = 16
 	maxSlots   = 64 // parameters and quantified variables of one action
 )
