@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"runtime"
 
@@ -9,12 +10,13 @@ import (
 
 	"github.com/oreo-go/oreo/export/onnx"
 	"github.com/oreo-go/oreo/export/quant"
+	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 )
 
-// bits is the width of a quantised weight. The head stays at 8: it is the last to
-// round, and 4 bits there cost a fifth of all the divergence.
+// bits is the width of a quantised weight. Embeddings and head, often one table,
+// stay at 8: 4 bits for the head alone would cost a fifth of all the divergence.
 func (b *builder) bits(name string) int {
 	if b.p == Int4 && name != model.LMHeadName && name != model.EmbedName {
 		return 4
@@ -27,7 +29,7 @@ func (b *builder) bits(name string) int {
 func (b *builder) blocks(name string) (inputs []string, out, width int) {
 	w, ok := b.weight(name)
 	if !ok {
-		return nil, 0, 0
+		return make([]string, 3), 0, 0
 	}
 	out, width = w.Shape[0], w.Shape[1]
 	bits, perRow := b.bits(name), quant.Blocks(width)
@@ -45,6 +47,30 @@ func (b *builder) blocks(name string) (inputs []string, out, width int) {
 		return err
 	})
 	return inputs, out, width
+}
+
+// blockTable stores the embeddings [V, C] quantised, and returns the inputs of
+// GatherBlockQuantized. A tied head uses the same bytes: the operators differ only
+// in the shape they give the codes, [V, C] here and [V, blocks, Block] there.
+func (b *builder) blockTable(name string) []string {
+	if b.err == nil && b.c.Hidden%quant.Block != 0 {
+		b.err = fmt.Errorf("hidden_size %d is not a multiple of %d, which %s needs: export as fp32 or fp16", b.c.Hidden, quant.Block, b.p)
+	}
+	inputs, out, width := b.blocks(name)
+	flat := name + ".table"
+	for i, t := range b.g.Initializer {
+		if t.GetName() != inputs[0] {
+			continue
+		}
+		table := onnx.Reshape(t, flat, out, width)
+		if b.c.TieEmbeddings && b.src.Head == model.LMHead {
+			b.g.Initializer = append(b.g.Initializer, table)
+		} else {
+			b.g.Initializer[i] = table
+		}
+		break
+	}
+	return in(flat, manifest.InputIDs, inputs[1], inputs[2])
 }
 
 // quantise writes the codes of w and fills scales and zeros; rows are shared out

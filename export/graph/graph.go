@@ -38,8 +38,8 @@ const MaxTable = 32768
 // Precision is how weights are stored and multiplied.
 type Precision string
 
-// FP32 and FP16 compute in that type. Int8 and Int4 quantise the linear layers
-// in blocks of 32 weights and compute in float32.
+// FP32 and FP16 compute in that type. Int8 and Int4 quantise embeddings and
+// linear layers in blocks of 32 weights and compute in float32.
 const (
 	FP32 Precision = "fp32"
 	FP16 Precision = "fp16"
@@ -89,9 +89,12 @@ func Build(ctx context.Context, src Source, p Precision, data *onnx.DataWriter) 
 // embed turns tokens into vectors [B, S, C].
 func (b *builder) embed() string {
 	const path = "/model/embed_tokens"
-	x := b.node(path, "Gather", in(b.embedTable(), manifest.InputIDs))
-	if b.quantised() { // the table is kept in half precision
-		x = b.node(path, "Cast", in(x), attrInt("to", int64(b.t)))
+	var x string
+	if b.quantised() {
+		x = b.contrib(path, "GatherBlockQuantized", b.blockTable(model.EmbedName),
+			attrInt("bits", 8), attrInt("block_size", quant.Block), attrInt("gather_axis", 0), attrInt("quantize_axis", 1))
+	} else {
+		x = b.node(path, "Gather", in(b.table(model.EmbedName, b.t), manifest.InputIDs))
 	}
 	return b.scaled(path+"/scale_emb", x, b.c.ScaleEmb)
 }

@@ -1,8 +1,10 @@
 package graph
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,8 +81,13 @@ func TestWellFormed(t *testing.T) {
 					}
 				}
 				for _, w := range src.Config.Params(head) {
-					if !used[w.Name] && !used[w.Name+".T"] && !used[w.Name+".codes"] {
+					if !used[w.Name] && !used[w.Name+".T"] && !used[w.Name+".codes"] && !used[w.Name+".table"] {
 						t.Errorf("%s %s: weight %s is not used", arch, p, w.Name)
+					}
+				}
+				for _, w := range m.Graph.Initializer {
+					if !used[w.GetName()] {
+						t.Errorf("%s %s: %s is stored and not used", arch, p, w.GetName())
 					}
 				}
 			}
@@ -98,6 +105,56 @@ func TestTiedTableIsStoredOnce(t *testing.T) {
 	if last.GetOpType() != "Gemm" || last.Input[1] != model.EmbedName || last.Output[0] != "logits" {
 		t.Error(last)
 	}
+}
+
+// TestQuantisedTableIsStoredOnce: there are two shapes, and one place in the file.
+func TestQuantisedTableIsStoredOnce(t *testing.T) {
+	src := source(t, "qwen2", model.LMHead)
+	src.Config.Vocab *= 2 // for a table that does not fit into the graph
+	src.Weights = repeatRows(t, src, model.EmbedName)
+	m, err := build(t, src, Int4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]string{}
+	for _, w := range m.Graph.Initializer {
+		if strings.HasPrefix(w.GetName(), model.EmbedName) {
+			at[strings.TrimPrefix(w.GetName(), model.EmbedName)] = fmt.Sprint(w.Dims, w.ExternalData)
+		}
+	}
+	codes, found := strings.CutPrefix(at[".codes"], "[192 1 32]")
+	table, also := strings.CutPrefix(at[".table"], "[192 32]")
+	if !found || !also || codes != table {
+		t.Errorf("%q and %q", at[".codes"], at[".table"])
+	}
+}
+
+// repeatRows returns the weights of src with one matrix twice as long.
+func repeatRows(t *testing.T, src Source, long string) *safetensors.File {
+	t.Helper()
+	var all []safetensors.Tensor
+	for _, name := range src.Weights.Names() {
+		w, _ := src.Weights.Get(name)
+		if name == long {
+			w.Shape, w.Data = []int{2 * w.Shape[0], w.Shape[1]}, slices.Concat(w.Data, w.Data)
+		}
+		all = append(all, w)
+	}
+	return reopen(t, all)
+}
+
+func reopen(t *testing.T, tensors []safetensors.Tensor) *safetensors.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := safetensors.Write(path, tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
 }
 
 // TestLongContext: a model that claims a million positions gets a table of MaxTable.
@@ -136,18 +193,17 @@ func TestUnfitWeights(t *testing.T) {
 			}
 			all = append(all, safetensors.Float32Tensor(name, w.Shape, values))
 		}
-		path := filepath.Join(t.TempDir(), "w.safetensors")
-		if err := safetensors.Write(path, all, nil); err != nil {
-			t.Fatal(err)
-		}
-		f, err := safetensors.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		src.Weights = f
+		src.Weights = reopen(t, all)
 		if _, err := build(t, src, c.p); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", err, c.want)
 		}
-		_ = f.Close()
+	}
+}
+
+func TestWidthOfBlocks(t *testing.T) {
+	src := source(t, "llama", model.LMHead)
+	src.Config.Hidden = 24
+	if _, err := build(t, src, Int8); err == nil || !strings.Contains(err.Error(), "hidden_size 24 is not a multiple of 32") {
+		t.Error(err)
 	}
 }

@@ -7,22 +7,12 @@ import (
 	"math"
 
 	"github.com/oreo-go/oreo/export/onnx"
-	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/x448/float16"
 )
 
 // chunk is how many weights are held in memory at a time.
 const chunk = 1 << 20
-
-// embedTable is [V, C], in the type of the activations or, where these are
-// float32 only because the linear layers are quantised, in half precision.
-func (b *builder) embedTable() string {
-	if b.quantised() {
-		return b.table(model.EmbedName, onnx.TensorProto_FLOAT16)
-	}
-	return b.table(model.EmbedName, b.t)
-}
 
 // table stores a weight as it is, under its own name.
 func (b *builder) table(name string, t onnx.TensorProto_DataType) string {

@@ -149,10 +149,11 @@ func operators(m *manifest.Manifest, c *model.Config) map[string]int {
 	if !policy {
 		n["Reshape"]++
 	}
-	if m.DType != "fp32" {
-		n["Cast"] = 1 // of the embeddings, or of the answer
+	if m.DType == "fp16" {
+		n["Cast"] = 1 // of the answer
 	}
 	if quantised {
+		n["Gather"], n["GatherBlockQuantized"] = 1, 1
 		n["MatMulNBits"], n["MatMul"] = n["MatMul"], 0
 		if policy {
 			n["MatMulNBits"], n["Gemm"] = n["MatMulNBits"]+1, 0
@@ -184,6 +185,8 @@ func (o operation) check(c *model.Config) string {
 		return near("scale", 1/math.Sqrt(float64(c.HeadDim))) + is("is_causal", 1)
 	case "TensorScatter":
 		return is("axis", 2)
+	case "GatherBlockQuantized":
+		return is("block_size", 32) + is("bits", 8)
 	case "MatMulNBits":
 		return is("K", c.Hidden, q, c.Intermediate) + is("N", c.Hidden, q, kv, c.Intermediate, c.Vocab)
 	}

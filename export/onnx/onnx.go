@@ -89,6 +89,16 @@ func (w *DataWriter) Add(name string, dtype TensorProto_DataType, shape []int, w
 	return t, checkSize(name, n.n, size)
 }
 
+// Reshape is t under another name and shape, on the same bytes.
+func Reshape(t *TensorProto, name string, shape ...int) *TensorProto {
+	r := proto.CloneOf(t)
+	r.Name, r.Dims = proto.String(name), nil
+	for _, d := range shape {
+		r.Dims = append(r.Dims, int64(d))
+	}
+	return r
+}
+
 func checkSize(name string, got, want int64) error {
 	if got != want {
 		return fmt.Errorf("tensor %s: %d bytes written for a shape of %d", name, got, want)
