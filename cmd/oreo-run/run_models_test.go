@@ -277,7 +277,7 @@ func TestOpenAndClose(t *testing.T) {
 	for range 30 {
 		cycle()
 	}
-	if grown := residentKB(t) - before; grown > 8<<10 {
+	if grown := residentKB(t) - before; grown > 16<<10 {
 		t.Errorf("30 times open and close took %d KiB more", grown)
 	}
 }
@@ -302,7 +302,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	generate(0, 100)
 	before := residentKB(t)
 	generate(100, 600)
-	if grown := residentKB(t) - before; grown > 8<<10 {
+	if grown := residentKB(t) - before; grown > 16<<10 {
 		t.Errorf("500 generations took %d KiB more", grown)
 	}
 }
