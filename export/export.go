@@ -7,10 +7,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +61,7 @@ func (c Config) Validate() error {
 
 // Run writes the artifact. Out appears whole or not at all: the work is done in
 // a hidden folder beside it, which is removed when ctx is cancelled or a step
-// fails. Equal input gives equal bytes.
+// fails. Equal input gives equal bytes on one kind of processor.
 func Run(ctx context.Context, c Config) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
@@ -261,7 +263,7 @@ func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProt
 
 // hashSource identifies the weights: the hash of the hashes of their files.
 func hashSource(ctx context.Context, dir string) (manifest.Source, error) {
-	names, err := safetensorsFiles(dir)
+	names, err := weightFiles(dir)
 	if err != nil {
 		return manifest.Source{}, err
 	}
@@ -279,20 +281,21 @@ func hashSource(ctx context.Context, dir string) (manifest.Source, error) {
 	return s, nil
 }
 
-// safetensorsFiles lists the weight files as safetensors.OpenModel finds them.
-func safetensorsFiles(dir string) ([]string, error) {
+// weightFiles lists the weight files of a model, as safetensors.OpenModel finds
+// and has checked them.
+func weightFiles(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, safetensors.SingleFile)); err == nil {
 		return []string{safetensors.SingleFile}, nil
 	}
-	paths, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	text, err := os.ReadFile(filepath.Join(dir, safetensors.IndexFile))
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(paths))
-	for _, p := range paths {
-		if name := filepath.Base(p); name != manifest.ReferenceFile {
-			names = append(names, name)
-		}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
 	}
-	return names, nil
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, err
+	}
+	return slices.Compact(slices.Sorted(maps.Values(index.WeightMap))), nil
 }

@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"github.com/oreo-go/oreo/export/graph"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
 )
 
 // tiny names a model folder of testdata.
@@ -100,6 +102,51 @@ func TestManifest(t *testing.T) {
 	}
 	if err := m.CheckHashes(t.Context(), c.Out); err == nil || !strings.Contains(err.Error(), "model.onnx.data: SHA-256") {
 		t.Error(err)
+	}
+}
+
+// TestShards: a sharded model gives the graph and data of the single file.
+func TestShards(t *testing.T) {
+	c := config(t, "llama", manifest.Policy, graph.FP32)
+	if err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	want := files(t, c.Out)
+	c.Model = copyModel(t, c.Model)
+	f, err := safetensors.OpenModel(c.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	index := map[string]string{}
+	for i := range 2 {
+		var shard []safetensors.Tensor
+		name := fmt.Sprintf("model-%05d-of-00002.safetensors", i+1)
+		for j, tensor := range f.Names() {
+			if w, _ := f.Get(tensor); j%2 == i {
+				shard = append(shard, w)
+				index[tensor] = name
+			}
+		}
+		if err := safetensors.Write(filepath.Join(c.Model, name), shard, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, _ := json.Marshal(map[string]any{"weight_map": index})
+	if err := errors.Join(create(safetensors.IndexFile, string(text))(c.Model), remove(safetensors.SingleFile)(c.Model)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	got := files(t, c.Out)
+	for _, name := range []string{manifest.GraphFile, manifest.DataFile, manifest.ReferenceFile} {
+		if got[name] != want[name] {
+			t.Errorf("%s differs", name)
+		}
+	}
+	if m, err := manifest.Load(c.Out); err != nil || len(m.Source.Files) != 2 || m.Source.Files[1].Name != "model-00002-of-00002.safetensors" {
+		t.Error(err, m)
 	}
 }
 

@@ -30,7 +30,7 @@ const calibrationTokens = 96
 
 // texts turns these into tokens of one model.
 type texts struct {
-	tok   *tokenizer.Tokenizer // nil: the model has none, and any tokens must do
+	tok   *tokenizer.Tokenizer // nil if the model has none: then any tokens must do
 	vocab int
 	limit int // positions
 }
@@ -69,7 +69,9 @@ func (t *texts) tokens(text string, n int) []int64 {
 		for _, id := range t.tok.EncodeSpecial(text) {
 			ids = append(ids, int64(id))
 		}
-		return ids[:min(n, len(ids))]
+		if len(ids) > 0 {
+			return ids[:min(n, len(ids))]
+		}
 	}
 	state := uint64(len(text))
 	for range n {
