@@ -12,14 +12,17 @@ import (
 // the facts that never change, and turns what is left into literals.
 type grounder struct {
 	*program
-	task   *pddl.Task
-	atomOf map[atomKey]int32
-	static map[atomKey]bool
-	facts  [][][]int32 // initial facts by predicate
-	ofType map[int][]int32
-	work   int
-	nodes  int
-	texts  *textCompiler
+	task     *pddl.Task
+	atomOf   map[atomKey]int32
+	static   map[atomKey]bool
+	facts    [][]atomKey // by predicate: what can ever be true, as far as known
+	whole    []bool      // by predicate: facts has all of it
+	listed   []bool      // by atom: it is in facts
+	grounded []bool      // by action
+	ofType   map[int][]int32
+	work     int
+	nodes    int
+	texts    *textCompiler
 
 	need, adds, dels []literal // of the operator being emitted
 	effect           []conditional
@@ -38,17 +41,25 @@ func compile(g *Game) (*program, error) {
 		}
 	}
 	c := &grounder{
-		program: &program{game: g, command: make(map[string]int32, 1024)},
-		task:    t,
-		atomOf:  make(map[atomKey]int32, 4096),
-		static:  make(map[atomKey]bool, 1024),
-		facts:   make([][][]int32, len(t.Predicates)),
+		program:  &program{game: g, command: make(map[string]int32, 1024)},
+		task:     t,
+		atomOf:   make(map[atomKey]int32, 4096),
+		static:   make(map[atomKey]bool, 1024),
+		facts:    make([][]atomKey, len(t.Predicates)),
+		whole:    make([]bool, len(t.Predicates)),
+		grounded: make([]bool, len(t.Actions)),
 	}
 	c.init()
-	for i := range t.Schemas {
-		if err := c.ground(&t.Schemas[i]); err != nil {
-			return nil, err
+	for _, i := range c.order() {
+		for j := range t.Schemas {
+			if t.Schemas[j].Action != i {
+				continue
+			}
+			if err := c.ground(&t.Schemas[j]); err != nil {
+				return nil, err
+			}
 		}
+		c.settle(i)
 	}
 	var err error
 	if c.goal, err = c.simplify(t.Goal, unboundSlots(maxSlots), false); err != nil {
@@ -65,21 +76,24 @@ func compile(g *Game) (*program, error) {
 }
 
 func (c *grounder) init() {
+	c.atoms = make([]atomKey, 0, 4096)
+	c.listed = make([]bool, 0, 4096)
+	c.ops = make([]operator, 0, 4096)
+	c.literals = make([]literal, 0, 16384)
+	c.args = make([]int32, 0, 16384)
 	for _, a := range c.task.Init {
 		key := packAtom(a.Pred, a.Args, nil)
 		if c.task.Predicates[a.Pred].Fluent {
-			c.atom(key)
+			c.mayHold(c.atom(key))
 			continue
 		}
-		if c.static[key] {
-			continue
+		if !c.static[key] {
+			c.static[key] = true
+			c.facts[a.Pred] = append(c.facts[a.Pred], key)
 		}
-		c.static[key] = true
-		args := make([]int32, len(a.Args))
-		for i, arg := range a.Args {
-			args[i] = arg.In(nil)
-		}
-		c.facts[a.Pred] = append(c.facts[a.Pred], args)
+	}
+	for p := range c.whole {
+		c.whole[p] = !c.task.Predicates[p].Fluent
 	}
 }
 
@@ -90,74 +104,99 @@ func (c *grounder) atom(key atomKey) int32 {
 		id = int32(len(c.atoms))
 		c.atomOf[key] = id
 		c.atoms = append(c.atoms, key)
+		c.listed = append(c.listed, false)
 	}
 	return id
 }
 
-// ground joins the static preconditions of s, then enumerates what is free.
+// mayHold records that an atom can be true.
+func (c *grounder) mayHold(id int32) {
+	if !c.listed[id] {
+		c.listed[id] = true
+		key := c.atoms[id]
+		c.facts[key.pred()] = append(c.facts[key.pred()], key)
+	}
+}
+
+// ground joins the preconditions of s whose facts are known, static or not,
+// then enumerates what is free.
 func (c *grounder) ground(s *pddl.Schema) error {
 	b := unboundSlots(c.task.FrameSize(s))
 	types := make([]int, len(b))
 	for _, v := range s.Vars {
 		types[v.Slot] = v.Type
 	}
-	var static []pddl.Atom
+	var known []pddl.Atom
 	for _, a := range s.Pos {
-		if !c.task.Predicates[a.Pred].Fluent {
-			static = append(static, a)
+		if c.whole[a.Pred] {
+			known = append(known, a)
 		}
 	}
-	return c.join(s, static, types, b)
+	return c.join(s, known, types, b)
 }
 
-func (c *grounder) join(s *pddl.Schema, static []pddl.Atom, types []int, b []int32) error {
-	if len(static) == 0 {
+func (c *grounder) join(s *pddl.Schema, known []pddl.Atom, types []int, b []int32) error {
+	if len(known) == 0 {
 		return c.bindRest(s, 0, b)
 	}
 	best, bestFree := 0, 99
-	for i, a := range static {
+	for i, a := range known {
 		free := 0
 		for _, arg := range a.Args {
 			if arg >= 0 && b[arg] < 0 {
 				free++
 			}
 		}
-		if free < bestFree || free == bestFree && len(c.facts[a.Pred]) < len(c.facts[static[best].Pred]) {
+		if free < bestFree || free == bestFree && len(c.facts[a.Pred]) < len(c.facts[known[best].Pred]) {
 			best, bestFree = i, free
 		}
 	}
-	a := static[best]
-	rest := slices.Delete(slices.Clone(static), best, best+1)
+	a := known[best]
+	rest := make([]pddl.Atom, 0, len(known)-1)
+	rest = append(append(rest, known[:best]...), known[best+1:]...)
+	if bestFree == 0 {
+		key := packAtom(a.Pred, a.Args, b)
+		if id, fluent := c.atomOf[key]; c.static[key] || fluent && c.listed[id] {
+			return c.join(s, rest, types, b)
+		}
+		return nil
+	}
 	for _, fact := range c.facts[a.Pred] {
 		if c.work++; c.work > maxGround {
 			return tooBig("too many combinations of objects")
 		}
-		var newly [3]pddl.Term
-		n, fits := 0, true
-		for i, arg := range a.Args {
-			if arg >= 0 && b[arg] < 0 {
-				if !c.task.IsA(c.task.Objects[fact[i]].Type, types[arg]) {
-					fits = false
-					break
-				}
-				b[arg] = fact[i]
-				newly[n] = arg
-				n++
-			} else if arg.In(b) != fact[i] {
-				fits = false
-				break
-			}
-		}
+		newly, fits := c.unify(a, fact, types, b)
 		if fits {
 			if err := c.join(s, rest, types, b); err != nil {
 				return err
 			}
 		}
-		for _, v := range newly[:n] {
-			b[v] = -1
+		for _, v := range newly {
+			if v >= 0 {
+				b[v] = -1
+			}
 		}
 	}
 	return nil
+}
+
+// unify binds the free arguments of a to those of a fact; newly names the
+// slots it bound, -1 for none.
+func (c *grounder) unify(a pddl.Atom, fact atomKey, types []int, b []int32) (newly [3]pddl.Term, fits bool) {
+	newly = [3]pddl.Term{-1, -1, -1}
+	for i, arg := range a.Args {
+		o := fact.arg(i)
+		if arg >= 0 && b[arg] < 0 {
+			if !c.task.IsA(c.task.Objects[o].Type, types[arg]) {
+				return newly, false
+			}
+			b[arg] = o
+			newly[i] = arg
+		} else if arg.In(b) != o {
+			return newly, false
+		}
+	}
+	return newly, true
 }
 
 func (c *grounder) bindRest(s *pddl.Schema, next int, b []int32) error {
@@ -225,6 +264,14 @@ func (c *grounder) emit(s *pddl.Schema, b []int32) error {
 		return tooBig("an action has too many effects")
 	}
 	op.need, op.add, op.del = uint16(len(c.need)), uint16(len(c.adds)), uint16(len(c.dels))
+	for _, l := range c.adds {
+		c.mayHold(int32(l >> 1))
+	}
+	for _, e := range c.effect {
+		if e.lit&1 == 0 {
+			c.mayHold(int32(e.lit >> 1))
+		}
+	}
 	c.literals = append(append(append(c.literals, c.need...), c.adds...), c.dels...)
 	c.args = append(c.args, b[:len(c.task.Actions[s.Action].Params)]...)
 	if c.ops = append(c.ops, op); len(c.ops) > maxOps {

@@ -330,15 +330,8 @@ func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
 	}
 	if !t.c.task.Predicates[pred%n].Fluent {
 		if pred < n {
-			for _, args := range t.c.facts[pred] {
-				key := uint64(pred)
-				for i := range 3 {
-					key <<= 16
-					if i < len(args) {
-						key |= uint64(args[i])
-					}
-				}
-				add(-1, atomKey(key))
+			for _, key := range t.c.facts[pred] {
+				add(-1, key)
 			}
 		}
 		return out

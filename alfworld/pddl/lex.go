@@ -42,7 +42,7 @@ type reader struct {
 }
 
 func readOne(text string) (node, error) {
-	r := &reader{text: strings.ToLower(text), line: 1}
+	r := &reader{text: text, line: 1}
 	n, err := r.next(0)
 	if err != nil {
 		return node{}, err
@@ -110,8 +110,16 @@ func (r *reader) next(depth int) (node, error) {
 		}
 	}
 	from := r.pos
-	for r.pos < len(r.text) && !strings.ContainsRune("() \t\r\n\f\v;", rune(r.text[r.pos])) {
+	for r.pos < len(r.text) && !ends[r.text[r.pos]] {
 		r.pos++
 	}
-	return node{atom: r.text[from:r.pos], line: start}, nil
+	return node{atom: strings.ToLower(r.text[from:r.pos]), line: start}, nil
 }
+
+// ends marks the bytes that end a name.
+var ends = func() (t [256]bool) {
+	for _, c := range []byte("() \t\r\n\f\v;") {
+		t[c] = true
+	}
+	return t
+}()
