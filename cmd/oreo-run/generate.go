@@ -10,7 +10,6 @@ import (
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/runtime"
-	"github.com/oreo-go/oreo/runtime/chat"
 )
 
 func generateCommand() *urfave.Command {
@@ -31,14 +30,10 @@ func generateCommand() *urfave.Command {
 				return err
 			}
 			prompt := runtime.Text(c.String("prompt"))
-			if c.String("system") != "" && !c.Bool("chat") {
-				return cli.Usagef("--system needs --chat")
-			}
 			if c.Bool("chat") {
-				prompt = runtime.Chat(userMessage(c.String("prompt")))
-				if system := c.String("system"); system != "" {
-					prompt = runtime.Chat(chat.Message{Role: "system", Content: system}, userMessage(c.String("prompt")))
-				}
+				prompt = chatPrompt(c.String("system"), c.String("prompt"))
+			} else if c.String("system") != "" {
+				return cli.Usagef("--system needs --chat")
 			}
 			policy, err := runtime.OpenPolicy(c.String("model"), deviceOptions(c))
 			if err != nil {
@@ -52,8 +47,6 @@ func generateCommand() *urfave.Command {
 		},
 	}
 }
-
-func userMessage(text string) chat.Message { return chat.Message{Role: "user", Content: text} }
 
 func generateJSON(ctx context.Context, w io.Writer, policy *runtime.Policy, prompt runtime.Prompt, cfg runtime.GenerateConfig) error {
 	answers, err := policy.Sample(ctx, prompt, 1, cfg)

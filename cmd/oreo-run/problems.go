@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,11 +15,13 @@ import (
 	"github.com/oreo-go/oreo/math/grade"
 	"github.com/oreo-go/oreo/math/step"
 	"github.com/oreo-go/oreo/runtime"
+	"github.com/oreo-go/oreo/runtime/chat"
 	"github.com/oreo-go/oreo/runtime/jsonl"
 	"github.com/oreo-go/oreo/runtime/search"
 )
 
-// problem is a line of a problem file.
+// problem is a line of a problem file. GSM8K's own lines will do: of an answer
+// that ends in "#### 18", what stands behind the marker counts.
 type problem struct {
 	ID       string `json:"id"`
 	Question string `json:"question"`
@@ -36,6 +39,9 @@ func (p *problem) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*p = problem(v.plain)
+	if i := strings.LastIndex(p.Answer, "####"); i >= 0 {
+		p.Answer = strings.TrimSpace(p.Answer[i+len("####"):])
+	}
 	switch id := v.ID.(type) {
 	case nil:
 	case string:
@@ -52,7 +58,8 @@ func problemFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "problems", Required: true, Usage: "JSONL `FILE` (.gz too) of {question, answer, dataset, id}"},
 		&urfave.IntFlag{Name: "limit", Usage: "take the first `N` problems only; 0: all"},
-		&urfave.StringFlag{Name: "format", Value: plainFormat, Usage: "how a question becomes a prompt: plain (the question and a newline), chat, or a template with {question}"},
+		&urfave.StringFlag{Name: "format", Value: plainFormat, Usage: "how a question becomes a prompt: plain (the question and a newline), chat, or a template with {question} and \\n"},
+		&urfave.StringFlag{Name: "system", Usage: "system message, with --format chat"},
 		&urfave.StringFlag{Name: "grader", Value: grade.DeepSeekMath.String(), Usage: "deepseekmath, qwen or strict"},
 	}
 }
@@ -67,7 +74,7 @@ type problemSet struct {
 func readProblems(c *urfave.Context, needAnswer bool) (*problemSet, error) {
 	s := &problemSet{}
 	var err error
-	if s.prompt, err = promptFormat(c.String("format")); err != nil {
+	if s.prompt, err = promptFormat(c.String("format"), c.String("system")); err != nil {
 		return nil, cli.Usage(err)
 	}
 	if s.style, err = grade.ParseStyle(c.String("grader")); err != nil {
@@ -112,20 +119,31 @@ func (s *problemSet) correct(i int, text string) bool {
 
 const plainFormat = "plain"
 
-// promptFormat reads --format.
-func promptFormat(name string) (func(problem) runtime.Prompt, error) {
-	template := name
+// promptFormat reads --format and --system.
+func promptFormat(format, system string) (func(problem) runtime.Prompt, error) {
 	switch {
-	case name == plainFormat:
-		template = "{question}\n"
-	case name == "chat":
-		return func(p problem) runtime.Prompt { return runtime.Chat(userMessage(p.Question)) }, nil
-	case !strings.Contains(name, "{question}"):
-		return nil, fmt.Errorf("--format %q is neither plain nor chat and holds no {question}", name)
+	case format == "chat":
+		return func(p problem) runtime.Prompt { return chatPrompt(system, p.Question) }, nil
+	case system != "":
+		return nil, errors.New("--system needs --format chat")
+	case format == plainFormat:
+		format = "{question}\n"
+	case !strings.Contains(format, "{question}"):
+		return nil, fmt.Errorf("--format %q is neither plain nor chat and holds no {question}", format)
 	}
+	format = strings.ReplaceAll(format, `\n`, "\n") // shells do not write newlines
 	return func(p problem) runtime.Prompt {
-		return runtime.Text(strings.ReplaceAll(template, "{question}", p.Question))
+		return runtime.Text(strings.ReplaceAll(format, "{question}", p.Question))
 	}, nil
+}
+
+// chatPrompt is a user's message, behind a system message if there is one.
+func chatPrompt(system, user string) runtime.Prompt {
+	message := chat.Message{Role: "user", Content: user}
+	if system == "" {
+		return runtime.Chat(message)
+	}
+	return runtime.Chat(chat.Message{Role: "system", Content: system}, message)
 }
 
 func stepFlag() urfave.Flag {

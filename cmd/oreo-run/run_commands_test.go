@@ -261,6 +261,7 @@ func TestWrongUse(t *testing.T) {
 		{eval("--problems", noQuestion), `record 2: field "question"`},
 		{eval("--problems", malformed), ":2: malformed JSON"},
 		{eval("--problems", problems, "--format", "nothing"), "{question}"},
+		{eval("--problems", problems, "--system", "x"), "--system needs"},
 		{eval("--problems", problems, "--grader", "x"), `"x"`},
 		{eval("--problems", problems, "--critic", dir), "a critic is needed"},
 		{eval("--problems", problems, "--critic", dir, "--width", "0"), "--width is 0"},
@@ -271,6 +272,19 @@ func TestWrongUse(t *testing.T) {
 	} {
 		if out, err := run(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: error %v, want %q; printed %q", c.args, err, c.want, out)
+		}
+	}
+}
+
+func TestProblemLines(t *testing.T) {
+	for line, want := range map[string]problem{
+		`{"id":7,"question":"q","answer":"2*9=<<2*9=18>>18\n#### 18"}`: {"7", "q", "18", ""},
+		`{"id":"a","question":"q","answer":"1/2","dataset":"math"}`:    {"a", "q", "1/2", "math"},
+	} {
+		var got problem
+		decodeJSON(t, line, &got)
+		if got != want {
+			t.Errorf("%s: %+v", line, got)
 		}
 	}
 }
