@@ -163,10 +163,10 @@ func testTable() map[string]test {
 		"callable": func(v any, _ arguments) bool { return isType[function](v) },
 		"sameas":   func(v any, a arguments) bool { return v == a.at(0, "other", nil) },
 		"in":       func(v any, a arguments) bool { return contains(a.at(0, "seq", nil), v) },
-		"odd":      func(v any, _ arguments) bool { return remainder(v, 2) == 1 },
-		"even":     func(v any, _ arguments) bool { return remainder(v, 2) == 0 },
+		"odd":      func(v any, _ arguments) bool { return equal(remainder(v, 2), 1) },
+		"even":     func(v any, _ arguments) bool { return equal(remainder(v, 2), 0) },
 		"divisibleby": func(v any, a arguments) bool {
-			return remainder(v, a.int(0, "num", 1)) == 0
+			return equal(remainder(v, a.int(0, "num", 1)), 0)
 		},
 		"lower": func(v any, _ arguments) bool { s := text(v); return strings.ToLower(s) == s && strings.ToUpper(s) != s },
 		"upper": func(v any, _ arguments) bool { s := text(v); return strings.ToUpper(s) == s && strings.ToLower(s) != s },
@@ -190,12 +190,12 @@ func isType[T any](v any) bool {
 	return ok
 }
 
-func remainder(v any, by int) int {
-	i, _, isInt, ok := number(defined(v))
-	if !ok || !isInt || by == 0 {
+func remainder(v any, by int) any {
+	r, ok := arithmetic("%", defined(v), by)
+	if !ok {
 		fail("%s has no remainder by %d", typeName(v), by)
 	}
-	return ((i % by) + by) % by
+	return r
 }
 
 func rangeOf(m *machine, a arguments) any {
@@ -457,7 +457,11 @@ func indent(m *machine, v any, a arguments) any {
 	if s, ok := a.at(0, "width", 4).(string); ok {
 		by = s
 	}
-	lines := splitLines(text(v)+"\n", false)
+	s, ok := defined(v).(string)
+	if !ok {
+		fail("indent needs a str, not %s", typeName(v))
+	}
+	lines := splitLines(s+"\n", false)
 	m.spend(len(lines) * len(by))
 	for i := range lines {
 		if i == 0 && !truth(a.at(1, "first", false)) || lines[i] == "" && !truth(a.at(2, "blank", false)) && i > 0 {
@@ -474,7 +478,7 @@ func indentWidth(a arguments) int {
 }
 
 func toInt(_ *machine, v any, a arguments) any {
-	switch v := v.(type) {
+	switch v := defined(v).(type) {
 	case string:
 		s := strings.TrimFunc(v, isSpace)
 		if n, err := strconv.ParseInt(s, a.int(1, "base", 10), 64); err == nil {
@@ -494,7 +498,7 @@ func toInt(_ *machine, v any, a arguments) any {
 }
 
 func toFloat(_ *machine, v any, a arguments) any {
-	if s, ok := v.(string); ok {
+	if s, ok := defined(v).(string); ok {
 		if f, err := strconv.ParseFloat(strings.TrimFunc(s, isSpace), 64); err == nil {
 			return f
 		}
@@ -505,9 +509,12 @@ func toFloat(_ *machine, v any, a arguments) any {
 }
 
 func round(_ *machine, v any, a arguments) any {
-	_, f, _, ok := number(defined(v))
+	i, f, isInt, ok := number(defined(v))
 	if !ok {
 		fail("cannot round a %s", typeName(v))
+	}
+	if isInt && a.int(0, "precision", 0) >= 0 && a.str(1, "method", "common") == "common" {
+		return i
 	}
 	scale := math.Pow(10, float64(a.int(0, "precision", 0)))
 	switch a.str(1, "method", "common") {

@@ -240,13 +240,16 @@ func (b *binaryExpr) eval(s *scope) any {
 	if v, ok := arithmetic(b.op, defined(left), defined(right)); ok {
 		return v
 	}
+	if _, _, isInt, _ := number(left); isInt && b.op == "*" {
+		left, right = right, left
+	}
 	switch l := left.(type) {
 	case string:
 		if r, ok := right.(string); ok && b.op == "+" {
 			s.m.spend(len(l) + len(r))
 			return l + r
 		}
-		if n, ok := right.(int); ok && b.op == "*" {
+		if n, _, isInt, ok := number(right); ok && isInt && b.op == "*" {
 			n = max(n, 0)
 			if len(l) > 0 && n > maxOutput/len(l) {
 				fail("text of more than %d bytes", maxOutput)
@@ -421,6 +424,11 @@ type sliceExpr struct {
 func (x *sliceExpr) eval(s *scope) any {
 	v := defined(x.of.eval(s))
 	x.here(s)
+	switch v.(type) {
+	case string, *list:
+	default:
+		return missing(v, "slice")
+	}
 	var bounds [3]*int
 	for i, e := range x.parts {
 		if e == nil {
@@ -437,19 +445,12 @@ func (x *sliceExpr) eval(s *scope) any {
 	items := iterate(v)
 	s.m.spend(stepCost * len(items))
 	picked := slice(items, bounds[0], bounds[1], bounds[2])
-	switch v := v.(type) {
-	case string:
-		var b strings.Builder
-		for _, c := range picked {
-			b.WriteString(c.(string))
-		}
-		return b.String()
-	case *list:
-		out := newList(picked...)
-		out.tuple = v.tuple
-		return out
+	if _, ok := v.(string); ok {
+		return concat(picked)
 	}
-	return missing(v, "slice")
+	out := newList(picked...)
+	out.tuple = v.(*list).tuple
+	return out
 }
 
 // slice is Python's items[start:stop:step].

@@ -80,10 +80,7 @@ func (l *lexer) text() {
 	case sign == '-':
 		text = strings.TrimRightFunc(text, isSpace)
 	case sign == 0 && kind != tokVarBegin:
-		begin := strings.LastIndexByte(text, '\n') + 1
-		if (begin > 0 || l.lineStart) && strings.TrimFunc(text[begin:], isSpace) == "" {
-			text = text[:begin]
-		}
+		text = l.stripLine(text)
 	}
 	if text != "" {
 		l.emit(tokData, text)
@@ -113,6 +110,15 @@ func (l *lexer) text() {
 		l.emit(kind, "")
 		l.expression(kind)
 	}
+}
+
+// stripLine takes the white space off the last line of text if there is nothing else on it.
+func (l *lexer) stripLine(text string) string {
+	begin := strings.LastIndexByte(text, '\n') + 1
+	if (begin > 0 || l.lineStart) && strings.TrimFunc(text[begin:], isSpace) == "" {
+		return text[:begin]
+	}
+	return text
 }
 
 // afterTag drops what the end of a tag takes from the text behind it: all white space after "-", else, for blocks and comments, a newline.
@@ -145,11 +151,14 @@ func (l *lexer) raw() bool {
 		at += k
 		body := l.src[l.pos:at]
 		after := at + 2
-		if after < len(l.src) && (l.src[after] == '-' || l.src[after] == '+') {
-			if l.src[after] == '-' {
-				body = strings.TrimRightFunc(body, isSpace)
-			}
+		switch sign := l.src[after:min(after+1, len(l.src))]; sign {
+		case "-":
+			body = strings.TrimRightFunc(body, isSpace)
 			after++
+		case "+":
+			after++
+		default:
+			body = l.stripLine(body)
 		}
 		if ok, sign, n := tagWord(l.src[after:], "endraw"); ok {
 			l.emit(tokData, body)

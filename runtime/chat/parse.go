@@ -130,7 +130,7 @@ func (p *parser) tag(name token) stmt {
 }
 
 func (p *parser) ifTag(where at) stmt {
-	s := &ifStmt{at: where, cond: p.tuple()}
+	s := &ifStmt{at: where, cond: p.tupleOf(p.or)}
 	p.expect(tokTagEnd, "")
 	body, end := p.body("elif", "else", "endif")
 	s.then = body
@@ -531,7 +531,9 @@ func (p *parser) test(e expr) expr {
 	switch {
 	case p.op("("):
 		args = p.callArgs()
-	case t.kind == tokName && !slices.Contains([]string{"else", "or", "and", "if", "is", "in", "not", "recursive"}, t.text),
+	case t.kind == tokName && t.text == "is":
+		fail("line %d: tests cannot be chained with is", t.line)
+	case t.kind == tokName && !slices.Contains([]string{"else", "or", "and"}, t.text),
 		t.kind == tokString, t.kind == tokInt, t.kind == tokFloat, t.kind == tokOp && (t.text == "[" || t.text == "{"):
 		args.list = []expr{p.postfix(p.primary())}
 	}

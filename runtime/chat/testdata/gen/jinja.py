@@ -195,6 +195,22 @@ after {%- raw -%}  {%+ x %} {%- endraw -%}  end
 %%%
 {{ 1 in 'abc' }}
 %%%
+{{ 3 | round }} {{ 3 * 'ab' }} {{ 2.5 is even }} {{ 5[1:] is defined }} {{ 'a' if none is not none else 'b' }}
+%%%
+a
+  {% raw %}
+  {{ kept }}
+  {% endraw %}
+b
+%%%
+{% if 1 if 2 else 3 %}{% endif %}
+%%%
+{{ 1 is defined is true }}
+%%%
+{{ [1] | indent }}
+%%%
+{{ undefined_name | float }}
+%%%
 {% for a, b in [(1, 2), (3, 4)] %}{{ a }}{{ b }}{{ loop.index }}{% else %}none{% endfor %}{% for x in [] %}{% else %}none{% endfor %}
 %%%
 {{ messages[0].content.strip().split(' ')[-1] }}{{ "x".__class__ }}
