@@ -104,6 +104,9 @@ func (p *Policy) newTokens(cfg GenerateConfig) int {
 // numbered from cfg.Sample on. If ctx ends, what was reached is returned with
 // its error; answers cut short have no Finish.
 func (p *Policy) Sample(ctx context.Context, prompt Prompt, n int, cfg GenerateConfig) ([]Completion, error) {
+	if n < 1 {
+		return nil, fmt.Errorf("%d samples, want 1 or more", n)
+	}
 	out := make([]Completion, n)
 	texts := make([]strings.Builder, n)
 	err := p.sample(ctx, prompt, n, cfg, func(i int, t Token) {
@@ -123,9 +126,6 @@ func (p *Policy) Sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateConfig, emit func(i int, t Token)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
-	}
-	if n < 1 {
-		return fmt.Errorf("%d samples, want 1 or more", n)
 	}
 	ids, err := p.Tokens(prompt)
 	if err != nil {
@@ -158,7 +158,13 @@ func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 			defer lease.GiveBack() // others may have it while longer samples go on
 			defer p.engine.Free(seq)
 			for i := first; i < n; i += rows {
-				if err := p.write(ctx, seq, len(ids), i, cfg, emit); err != nil {
+				if i > first { // back to the prompt, whose last token is to be run again
+					if err := seq.Rewind(len(ids) - 1); err != nil {
+						return err
+					}
+					seq.Append(ids[len(ids)-1])
+				}
+				if err := p.write(ctx, seq, i, cfg, emit); err != nil {
 					return err
 				}
 			}
@@ -168,16 +174,8 @@ func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 	return g.Wait()
 }
 
-// write draws sample i behind the prompt in seq, over an earlier sample if there
-// is one.
-func (p *Policy) write(ctx context.Context, seq *engine.Seq, prompt, i int, cfg GenerateConfig, emit func(int, Token)) error {
-	if seq.Len() > prompt {
-		last := seq.IDs()[prompt-1]
-		if err := seq.Rewind(prompt - 1); err != nil {
-			return err
-		}
-		seq.Append(last) // to be run again: its answer begins the sample
-	}
+// write draws sample i behind what is in seq.
+func (p *Policy) write(ctx context.Context, seq *engine.Seq, i int, cfg GenerateConfig, emit func(int, Token)) error {
 	w := &writer{
 		p: p, left: cfg.MaxNewTokens, stop: sample.NewStopper(cfg.Stop), decoder: p.tokenizer.NewDecoder(true),
 		sampler: sample.New(cfg.Config, sample.Rand(cfg.Seed, cfg.Question, cfg.Sample+uint64(i), 0)),

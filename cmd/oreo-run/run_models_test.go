@@ -194,6 +194,14 @@ func TestSamplesDoNotDependOnTheBatch(t *testing.T) {
 		if slices.Equal(want[0].IDs, want[1].IDs) {
 			t.Error("two samples are the same")
 		}
+		short := cfg
+		short.MaxNewTokens = 1
+		if one, err := p.Sample(context.Background(), prompt, 4, short); err != nil || one[3].IDs[0] != want[3].IDs[0] {
+			t.Errorf("%+v: samples of one token: %+v, %v", opt, one, err)
+		}
+		if _, err := p.Sample(context.Background(), prompt, -1, cfg); err == nil {
+			t.Error("-1 samples were drawn")
+		}
 		p.Close()
 	}
 }
