@@ -58,28 +58,33 @@ type query struct {
 	never bool // some predicate has no facts at all
 }
 
-// lookup enumerates the facts of one pattern. With nothing or one placeholder
-// bound the candidates are listed; with all bound the fact is looked up.
+// lookup enumerates the facts of one pattern: all of them, or those with the
+// object that a bound placeholder stands for.
 type lookup struct {
+	*factIndex
 	negative bool
+	key      int // slot of that placeholder, or -1
 	bound    int // how many slots are bound before this lookup
-	key      int // slot of the one bound placeholder, or -1
-	all      []candidate
-	by       [][]candidate // by object, for key >= 0
-
-	// where more than one placeholder is bound
-	slots  []int
-	test   map[atomKey]int32 // atom, or -1 where it always holds
-	pred   int
-	fixed  bool
-	more   map[atomKey][]candidate
-	masked bool
+	args     []argument
 }
 
-// candidate is a fact that may match, with the objects of the new placeholders.
+// argument is an argument that the index does not take care of: it is compared
+// with a bound slot, or bound to a fresh one.
+type argument struct {
+	position int
+	slot     int // -1: fresh
+}
+
+// factIndex holds the facts of a predicate, in the order in which the reference
+// finds them, grouped by one argument unless from is nil.
+type factIndex struct {
+	from []int32 // by object: where its facts start
+	list []candidate
+}
+
+// candidate is a fact that may match.
 type candidate struct {
 	atom int32 // -1: always true
-	n    int32
 	objs [3]int32
 }
 
@@ -155,26 +160,13 @@ func (r *runner) choose(p *part) {
 	}
 }
 
-// candidates of step i of q under the present binding.
+// candidates of a lookup under the present binding.
 func (r *runner) candidates(l *lookup) []candidate {
-	switch {
-	case l.masked:
-		return l.more[l.boundKey(&r.env)]
-	case l.key >= 0:
-		return l.by[r.env[l.key]]
+	if l.key < 0 {
+		return l.list
 	}
-	return l.all
-}
-
-func (l *lookup) boundKey(env *[maxEnv]int32) atomKey {
-	key := uint64(l.pred)
-	for i := range 3 {
-		key <<= 16
-		if i < len(l.slots) {
-			key |= uint64(env[l.slots[i]])
-		}
-	}
-	return atomKey(key)
+	o := r.env[l.key]
+	return l.list[l.from[o]:l.from[o+1]]
 }
 
 // exists reports whether the query has a match from step i on.
@@ -186,9 +178,6 @@ func (r *runner) exists(q *query, i int) bool {
 		return true
 	}
 	l := &q.steps[i]
-	if l.fixed {
-		return r.known(l) && r.exists(q, i+1)
-	}
 	cands := r.candidates(l)
 	for c := range cands {
 		if r.bind(l, &cands[c]) && r.exists(q, i+1) {
@@ -196,13 +185,6 @@ func (r *runner) exists(q *query, i int) bool {
 		}
 	}
 	return false
-}
-
-// known looks a fact up whose arguments are all bound.
-func (r *runner) known(l *lookup) bool {
-	r.work--
-	atom, listed := l.test[l.boundKey(&r.env)]
-	return listed && r.true(l, atom)
 }
 
 func (r *runner) true(l *lookup, atom int32) bool {
@@ -216,15 +198,21 @@ func (r *runner) true(l *lookup, atom int32) bool {
 	return bits[atom>>6]>>(uint(atom)&63)&1 == 1
 }
 
-// bind tests a candidate and binds the new placeholders to its objects, which
+// bind tests a candidate and binds the fresh placeholders to its objects, which
 // must differ from everything bound.
 func (r *runner) bind(l *lookup, c *candidate) bool {
 	if r.work--; r.work < 0 || !r.true(l, c.atom) {
 		return false
 	}
 	n := l.bound
-	for i := int32(0); i < c.n; i++ {
-		o := c.objs[i]
+	for _, a := range l.args {
+		o := c.objs[a.position]
+		if a.slot >= 0 {
+			if r.env[a.slot] != o {
+				return false
+			}
+			continue
+		}
 		for _, have := range r.env[:n] {
 			if have == o {
 				return false
@@ -246,12 +234,6 @@ func (r *runner) each(p *part, i int) {
 		return
 	}
 	l := &p.each.steps[i]
-	if l.fixed {
-		if r.known(l) {
-			r.each(p, i+1)
-		}
-		return
-	}
 	cands := r.candidates(l)
 	for c := range cands {
 		if r.bind(l, &cands[c]) {
@@ -306,12 +288,6 @@ func (r *runner) eachItem(p *part, i int, it *items) {
 		return
 	}
 	l := &p.each.steps[i]
-	if l.fixed {
-		if r.known(l) {
-			r.eachItem(p, i+1, it)
-		}
-		return
-	}
 	cands := r.candidates(l)
 	for c := range cands {
 		if r.bind(l, &cands[c]) {
@@ -323,19 +299,17 @@ func (r *runner) eachItem(p *part, i int, it *items) {
 	}
 }
 
-// key packs what a static text depends on, for naming operators.
-func (t *text) key(dst []byte, action int32, args []int32) []byte {
-	dst = append(dst, byte(action), byte(action>>8))
-	if t.uses == nil {
-		for _, o := range args {
-			dst = append(dst, byte(o), byte(o>>8))
-		}
-		return dst
+// key packs what a static text depends on, for naming operators; ok is false
+// where that does not fit.
+func (t *text) key(action int32, args []int32) (key uint64, ok bool) {
+	key = uint64(action)
+	if t.uses == nil || len(t.uses) > 3 || action > maxPacked {
+		return 0, false
 	}
 	for _, i := range t.uses {
-		dst = append(dst, byte(args[i]), byte(args[i]>>8))
+		key = key<<16 | uint64(args[i])
 	}
-	return dst
+	return key, true
 }
 
 // placeholder errors are found when the text is compiled but count only if

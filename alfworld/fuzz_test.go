@@ -284,7 +284,7 @@ func facts(n int) string {
 // Errors say where and what.
 func TestErrorsNameTheCulprit(t *testing.T) {
 	for want, change := range map[string]func(*alfworld.Spec){
-		`type "lamp": parent "thong" is not declared`: func(s *alfworld.Spec) { s.Domain = strings.Replace(s.Domain, "- thing thing", "- thong thing", 1) },
+		`type "box": parent "thong" is not declared`: func(s *alfworld.Spec) { s.Domain = strings.Replace(s.Domain, "- thing thing", "- thong thing", 1) },
 		`not supported: section ":derived"`: func(s *alfworld.Spec) {
 			s.Domain = strings.Replace(s.Domain, "(:action rest", "(:derived (p) (q)) (:action rest", 1)
 		},

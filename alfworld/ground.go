@@ -22,6 +22,7 @@ type grounder struct {
 	ofType   map[int][]int32
 	work     int
 	nodes    int
+	index    []argIndex // by predicate and argument
 	texts    *textCompiler
 
 	need, adds, dels []literal // of the operator being emitted
@@ -46,6 +47,7 @@ func compile(g *Game) (*program, error) {
 		atomOf:   make(map[atomKey]int32, 4096),
 		static:   make(map[atomKey]bool, 1024),
 		facts:    make([][]atomKey, len(t.Predicates)),
+		index:    make([]argIndex, 3*len(t.Predicates)),
 		whole:    make([]bool, len(t.Predicates)),
 		grounded: make([]bool, len(t.Actions)),
 	}
@@ -161,7 +163,7 @@ func (c *grounder) join(s *pddl.Schema, known []pddl.Atom, types []int, b []int3
 		}
 		return nil
 	}
-	for _, fact := range c.facts[a.Pred] {
+	for _, fact := range c.candidates(a, b) {
 		if c.work++; c.work > maxGround {
 			return tooBig("too many combinations of objects")
 		}
@@ -178,6 +180,48 @@ func (c *grounder) join(s *pddl.Schema, known []pddl.Atom, types []int, b []int3
 		}
 	}
 	return nil
+}
+
+// candidates are the facts that may fit a: all of the predicate, or those with
+// the object of a bound argument.
+func (c *grounder) candidates(a pddl.Atom, b []int32) []atomKey {
+	facts := c.facts[a.Pred]
+	if len(facts) < 8 {
+		return facts
+	}
+	for i, arg := range a.Args {
+		if o := arg.In(b); arg < 0 || o >= 0 {
+			x := &c.index[3*a.Pred+i]
+			if x.from == nil {
+				x.build(facts, i, len(c.task.Objects))
+			}
+			return x.facts[x.from[o]:x.from[o+1]]
+		}
+	}
+	return facts
+}
+
+// argIndex groups the facts of a predicate by one argument.
+type argIndex struct {
+	from  []int32 // by object
+	facts []atomKey
+}
+
+func (x *argIndex) build(facts []atomKey, position, objects int) {
+	x.from = make([]int32, objects+1)
+	x.facts = make([]atomKey, len(facts))
+	for _, f := range facts {
+		x.from[f.arg(position)+1]++
+	}
+	for o := range objects {
+		x.from[o+1] += x.from[o]
+	}
+	fill := slices.Clone(x.from)
+	for _, f := range facts {
+		o := f.arg(position)
+		x.facts[fill[o]] = f
+		fill[o]++
+	}
 }
 
 // unify binds the free arguments of a to those of a fact; newly names the
@@ -475,16 +519,7 @@ func (c *grounder) pack() error {
 	if err := c.name(); err != nil {
 		return err
 	}
-	slices.SortFunc(c.ops, func(a, b operator) int {
-		if d := a.command - b.command; d != 0 {
-			return int(d)
-		}
-		if d := a.action - b.action; d != 0 {
-			return int(d)
-		}
-		n := int32(len(c.task.Actions[a.action].Params))
-		return slices.Compare(c.args[a.args:a.args+n], c.args[b.args:b.args+n])
-	})
+	c.sort()
 	inGoal := map[int32]bool{}
 	c.goal.mark(inGoal)
 	for i := range c.ops {
@@ -498,8 +533,35 @@ func (c *grounder) pack() error {
 			}
 		}
 	}
-	c.index()
+	c.trigger()
 	return nil
+}
+
+// sort orders the operators by command, then by action and arguments.
+func (c *grounder) sort() {
+	from := make([]int32, len(c.commands)+1)
+	for i := range c.ops {
+		from[c.ops[i].command+1]++
+	}
+	for i := range c.commands {
+		from[i+1] += from[i]
+	}
+	sorted := make([]operator, len(c.ops))
+	fill := slices.Clone(from)
+	for _, op := range c.ops {
+		sorted[fill[op.command]] = op
+		fill[op.command]++
+	}
+	for i := range c.commands {
+		slices.SortFunc(sorted[from[i]:from[i+1]], func(a, b operator) int {
+			if d := a.action - b.action; d != 0 {
+				return int(d)
+			}
+			n := int32(len(c.task.Actions[a.action].Params))
+			return slices.Compare(c.args[a.args:a.args+n], c.args[b.args:b.args+n])
+		})
+	}
+	c.ops = sorted
 }
 
 // prune drops the operators that cannot become applicable even if nothing were
@@ -592,14 +654,13 @@ func (c *grounder) name() error {
 		templates[i] = tmpl
 	}
 	r := &runner{p: c.program}
-	byKey := map[string]int32{}
-	var key []byte
+	byKey := make(map[uint64]int32, 2048)
 	for i := range c.ops {
 		op := &c.ops[i]
 		params := c.args[op.args:][:len(c.task.Actions[op.action].Params)]
-		key = templates[op.action].key(key[:0], op.action, params)
-		id, known := byKey[string(key)]
-		if !known {
+		key, packed := templates[op.action].key(op.action, params)
+		id, known := byKey[key]
+		if !known || !packed {
 			s, err := r.render(templates[op.action], params)
 			if err != nil {
 				return err
@@ -610,7 +671,9 @@ func (c *grounder) name() error {
 				c.command[s] = id
 				c.commands = append(c.commands, s)
 			}
-			byKey[string(key)] = id
+			if packed {
+				byKey[key] = id
+			}
 		}
 		op.command = id
 	}
@@ -631,9 +694,9 @@ func (c *grounder) name() error {
 	return nil
 }
 
-// index lists each operator under the positive precondition that fewest
+// trigger lists each operator under the positive precondition that fewest
 // operators share.
-func (c *grounder) index() {
+func (c *grounder) trigger() {
 	share := make([]int32, len(c.atoms)+1)
 	for i := range c.ops {
 		for _, l := range c.needs(&c.ops[i]) {

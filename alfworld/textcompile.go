@@ -3,7 +3,6 @@ package alfworld
 import (
 	"cmp"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/oreo-go/oreo/alfworld/grammar"
@@ -15,7 +14,7 @@ import (
 type textCompiler struct {
 	c     *grounder
 	nodes int
-	index map[lookupID]lookup
+	index map[lookupID]*factIndex
 
 	scope   []string // bound placeholders, by slot
 	depth   int
@@ -27,12 +26,12 @@ type textCompiler struct {
 // lookupID names an index over the facts of a predicate, to be shared.
 type lookupID struct {
 	pred  int
-	bound uint8 // mask of argument positions
+	key   int // position of the argument it groups by, or -1
 	types string
 }
 
 func newTextCompiler(c *grounder) *textCompiler {
-	return &textCompiler{c: c, index: map[lookupID]lookup{}}
+	return &textCompiler{c: c, index: map[lookupID]*factIndex{}}
 }
 
 func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) (*text, error) {
@@ -216,39 +215,36 @@ func (t *textCompiler) query(q grammar.Query) (*query, error) {
 
 // lookup prepares one pattern; new placeholders join the scope.
 func (t *textCompiler) lookup(pred int, pat *grammar.Pattern) (lookup, error) {
-	n := len(t.c.task.Predicates)
-	id := lookupID{pred: pred}
-	bound := len(t.scope)
-	var slots []int
+	l := lookup{negative: pred >= len(t.c.task.Predicates), key: -1, bound: len(t.scope)}
+	id := lookupID{pred: pred, key: -1}
 	var fresh []string
 	for i, a := range pat.Args {
 		id.types += a.Type + ","
-		if slot := t.slot(a.Var); slot >= 0 {
-			id.bound |= 1 << i
-			slots = append(slots, slot)
+		slot := t.slot(a.Var)
+		switch {
+		case slot < 0 && slices.Contains(fresh, a.Var):
+			return l, tooBig("a placeholder occurs twice in one pattern")
+		case slot < 0:
+			fresh = append(fresh, a.Var)
+			t.simple = false
+		default:
 			t.uses = append(t.uses, slot)
-			continue
+			if id.key < 0 {
+				id.key, l.key = i, slot
+				continue
+			}
 		}
-		if slices.Contains(fresh, a.Var) {
-			return lookup{}, tooBig("a placeholder occurs twice in one pattern")
-		}
-		fresh = append(fresh, a.Var)
-		t.simple = false
+		l.args = append(l.args, argument{i, slot})
 	}
 	if t.scope = append(t.scope, fresh...); len(t.scope) > maxEnv {
-		return lookup{}, tooBig("too many placeholders")
+		return l, tooBig("too many placeholders")
 	}
-	l, known := t.index[id]
-	if !known {
-		l = t.build(id, t.c.game.signatures(pat))
-		t.index[id] = l
+	if l.factIndex = t.index[id]; l.factIndex == nil {
+		l.factIndex = t.build(id, t.c.game.signatures(pat))
+		t.index[id] = l.factIndex
 	}
-	if t.c.task.Predicates[pred%n].Fluent {
+	if t.c.task.Predicates[pred%len(t.c.task.Predicates)].Fluent {
 		t.dynamic = true
-	}
-	l.bound, l.slots = bound, slots
-	if l.key = -1; len(slots) == 1 {
-		l.key = slots[0]
 	}
 	return l, nil
 }
@@ -262,49 +258,31 @@ type textFact struct {
 }
 
 // build indexes the facts of a pattern.
-func (t *textCompiler) build(id lookupID, signatures [][]int) lookup {
-	l := lookup{negative: id.pred >= len(t.c.task.Predicates), pred: id.pred}
+func (t *textCompiler) build(id lookupID, signatures [][]int) *factIndex {
 	facts := t.facts(id.pred, signatures)
 	slices.SortFunc(facts, func(a, b textFact) int { return cmp.Compare(a.order, b.order) })
-	arity := t.c.game.arity(id.pred)
-	nbound := bits.OnesCount8(id.bound)
-	switch {
-	case nbound == arity:
-		l.fixed = true
-		l.test = make(map[atomKey]int32, len(facts))
-	case nbound == 1:
-		l.by = make([][]candidate, len(t.c.task.Objects))
-	case nbound > 1:
-		l.masked = true
-		l.more = map[atomKey][]candidate{}
-	}
-	for _, f := range facts {
-		c := candidate{atom: f.atom}
-		boundKey := uint64(id.pred)
-		only, left := int32(0), 3
-		for i := range arity {
-			if o := f.key.arg(i); id.bound>>i&1 == 1 {
-				boundKey = boundKey<<16 | uint64(o)
-				only = o
-				left--
-			} else {
-				c.objs[c.n] = o
-				c.n++
-			}
+	x := &factIndex{list: make([]candidate, len(facts))}
+	var fill []int32
+	if id.key >= 0 {
+		x.from = make([]int32, len(t.c.task.Objects)+1)
+		for _, f := range facts {
+			x.from[f.key.arg(id.key)+1]++
 		}
-		key := atomKey(boundKey << (16 * left))
-		switch {
-		case l.fixed:
-			l.test[key] = f.atom
-		case l.by != nil:
-			l.by[only] = append(l.by[only], c)
-		case l.masked:
-			l.more[key] = append(l.more[key], c)
-		default:
-			l.all = append(l.all, c)
+		for o := range t.c.task.Objects {
+			x.from[o+1] += x.from[o]
 		}
+		fill = slices.Clone(x.from)
 	}
-	return l
+	for i, f := range facts {
+		at := int32(i)
+		if id.key >= 0 {
+			o := f.key.arg(id.key)
+			at = fill[o]
+			fill[o]++
+		}
+		x.list[at] = candidate{f.atom, [3]int32{f.key.arg(0), f.key.arg(1), f.key.arg(2)}}
+	}
+	return x
 }
 
 func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {

@@ -39,6 +39,8 @@ type reader struct {
 	pos   int
 	line  int
 	nodes int
+	open  []node // of the lists being read
+	block []node // where finished lists are laid out
 }
 
 func readOne(text string) (node, error) {
@@ -95,18 +97,18 @@ func (r *reader) next(depth int) (node, error) {
 		return node{}, fmt.Errorf("line %d: a ) without its (", r.line)
 	case '(':
 		r.pos++
-		n := node{line: start}
+		first := len(r.open)
 		for {
 			r.skip()
 			if r.pos < len(r.text) && r.text[r.pos] == ')' {
 				r.pos++
-				return n, nil
+				return node{line: start, list: r.close(first)}, nil
 			}
 			kid, err := r.next(depth + 1)
 			if err != nil {
 				return node{}, err
 			}
-			n.list = append(n.list, kid)
+			r.open = append(r.open, kid)
 		}
 	}
 	from := r.pos
@@ -114,6 +116,19 @@ func (r *reader) next(depth int) (node, error) {
 		r.pos++
 	}
 	return node{atom: strings.ToLower(r.text[from:r.pos]), line: start}, nil
+}
+
+// close takes the nodes from first on off the open ones.
+func (r *reader) close(first int) []node {
+	list := r.open[first:]
+	if len(list) > len(r.block) {
+		r.block = make([]node, max(1024, len(list)))
+	}
+	done := r.block[:len(list):len(list)]
+	r.block = r.block[len(list):]
+	copy(done, list)
+	r.open = r.open[:first]
+	return done
 }
 
 // ends marks the bytes that end a name.

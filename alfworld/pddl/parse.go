@@ -157,12 +157,17 @@ func (p *parser) declareTypes(list []node) error {
 	}); err != nil {
 		return err
 	}
-	for name, parent := range parents {
+	for i := range p.task.Types {
+		name := p.task.Types[i].Name
+		parent, named := parents[name]
+		if !named {
+			continue
+		}
 		id, known := p.types[parent]
 		if !known {
 			return fmt.Errorf("type %q: parent %q is not declared", name, parent)
 		}
-		p.task.Types[p.types[name]].Parent = id
+		p.task.Types[i].Parent = id
 	}
 	for i := range p.task.Types {
 		steps := 0
