@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/oreo-go/oreo/cmd/internal/tiny"
 	"github.com/oreo-go/oreo/runtime"
@@ -287,6 +289,55 @@ func TestOpenAndClose(t *testing.T) {
 	}
 	if grown := residentKB(t) - before; grown > 16<<10 {
 		t.Errorf("30 times open and close took %d KiB more", grown)
+	}
+}
+
+// Calls that are cancelled at random moments leave no row behind, and those
+// beside them are not disturbed.
+func TestCancelAnywhere(t *testing.T) {
+	policy, err := runtime.OpenPolicy(exported(t, model.LMHead), runtime.Options{MaxRows: 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer policy.Close()
+	critic, err := runtime.OpenValue(exported(t, model.ValueHead), runtime.Options{MaxRows: 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer critic.Close()
+	cfg := runtime.GenerateConfig{MaxNewTokens: 60}
+	cfg.Temperature = 1
+	search := runtime.SearchConfig{Width: 3, MaxSteps: 4, MaxNewTokens: 60}
+	want, err := runtime.Search(t.Context(), policy, critic, runtime.Text("Ann"), search)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(worker), 1))
+			for range 50 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(20000))*time.Microsecond)
+				var err error
+				if rng.IntN(2) == 0 {
+					_, err = policy.Sample(ctx, runtime.Text("Tom"), 1+rng.IntN(12), cfg)
+				} else {
+					_, err = runtime.Search(ctx, policy, critic, runtime.Text("Tom"), search)
+				}
+				cancel()
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	beside, err := runtime.Search(t.Context(), policy, critic, runtime.Text("Ann"), search)
+	if err != nil || beside.Best().Text != want.Best().Text {
+		t.Errorf("beside others %+v, want %+v, %v", beside, want, err)
+	}
+	wg.Wait()
+	if _, err := policy.Sample(t.Context(), runtime.Text("Tom"), 12, cfg); err != nil {
+		t.Error(err)
 	}
 }
 
