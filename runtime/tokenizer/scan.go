@@ -22,7 +22,8 @@ var scanners = map[string]scanner{
 	qwen2Pattern:  func(s string, i int) int { return scanCL100K(s, i, 1) },
 }
 
-// class divides characters the way these patterns do.
+// class divides characters the way these patterns do. The tables are those of Go's unicode package; characters that Unicode assigned after
+// its version count as other, until Go catches up.
 type class uint8
 
 const (

