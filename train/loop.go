@@ -77,10 +77,6 @@ type group struct {
 // configuration, of which c is the shared part.
 func start(method string, full any, c Config, ui UI, needReward bool) (*run, error) {
 	r := &run{Config: c, method: method, full: full, ui: ui, dtype: torch.Float32}
-	if c.Threads == 0 {
-		c.Threads = runtime.NumCPU()
-	}
-	torch.SetThreads(c.Threads)
 	var err error
 	if r.device, err = torch.OpenDevice(c.Device); err != nil {
 		return nil, err
@@ -101,6 +97,13 @@ func start(method string, full any, c Config, ui UI, needReward bool) (*run, err
 	if c.MaxSteps > 0 {
 		r.steps = min(r.steps, c.MaxSteps)
 	}
+	// libtorch's allocator and its team of cores belong to a thread: a run that
+	// wandered between threads would leave memory and idle teams behind on each.
+	runtime.LockOSThread()
+	if c.Threads == 0 {
+		c.Threads = runtime.NumCPU()
+	}
+	torch.SetThreads(c.Threads)
 	return r, nil
 }
 
@@ -215,6 +218,7 @@ func groups(m *nn.Model, decay float64) []group {
 }
 
 func (r *run) close() {
+	runtime.UnlockOSThread()
 	for _, t := range r.models {
 		for _, g := range t.groups {
 			torch.Free(g.m...)
