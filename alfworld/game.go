@@ -50,9 +50,12 @@ func ParseSpec(data []byte) (Spec, error) {
 	if len(data) > MaxFile {
 		return Spec{}, fmt.Errorf("game file has %d bytes; at most %d are supported", len(data), MaxFile)
 	}
-	var f gameFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		return Spec{}, fmt.Errorf("game file is not the JSON of a tw-pddl game: %w", err)
+	f, ok := scanGame(data)
+	if !ok {
+		f = gameFile{}
+		if err := json.Unmarshal(data, &f); err != nil {
+			return Spec{}, fmt.Errorf("game file is not the JSON of a tw-pddl game: %w", err)
+		}
 	}
 	for _, need := range []struct {
 		key string

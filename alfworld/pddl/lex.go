@@ -44,7 +44,7 @@ type reader struct {
 }
 
 func readOne(text string) (node, error) {
-	r := &reader{text: text, line: 1}
+	r := &reader{text: strings.ToLower(text), line: 1}
 	n, err := r.next(0)
 	if err != nil {
 		return node{}, err
@@ -115,7 +115,7 @@ func (r *reader) next(depth int) (node, error) {
 	for r.pos < len(r.text) && !ends[r.text[r.pos]] {
 		r.pos++
 	}
-	return node{atom: strings.ToLower(r.text[from:r.pos]), line: start}, nil
+	return node{atom: r.text[from:r.pos], line: start}, nil
 }
 
 // close takes the nodes from first on off the open ones.
