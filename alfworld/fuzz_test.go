@@ -148,7 +148,10 @@ func smallSpec() alfworld.Spec {
  (:action fill :parameters (?b - box ?c - box)
   :precondition (and (next ?b ?c) (not (full ?b)) (or (full ?c) (not (locked ?b))))
   :effect (and (full ?b) (forall (?l - lamp) (when (lit ?l) (locked ?b)))))
- (:action rest :parameters () :precondition () :effect (seen one)))`,
+ (:action rest :parameters () :precondition () :effect (seen one))
+ (:action unlock :parameters (?b - box)
+  :precondition (and (locked ?b) (forall (?l - lamp) (not (lit ?l))))
+  :effect (not (locked ?b))))`,
 		Problem: `(define (problem p) (:domain small)
  (:objects one two three - box red blue - lamp)
  (:init (next one two) (next two three) (next three one) (next one three) (lit red))
@@ -160,7 +163,8 @@ func smallSpec() alfworld.Spec {
 }""";
 action switch { template :: "switch {l}"; feedback :: "{l.definite} {l.type} [{x.id | not_lit(x:lamp)}] [{x.id | seen(x:lamp)}]"; }
 action fill { template :: "fill {b.id}"; feedback :: "#boxes# [{x.id + '>' + y.id | next(x:box, y:box)}]"; }
-action rest { template :: "rest"; feedback :: "#boxes#"; }`,
+action rest { template :: "rest"; feedback :: "#boxes#"; }
+action unlock { template :: "unlock {b}"; feedback :: "#boxes# [{x | not_locked(x:box)}]"; }`,
 	}
 }
 

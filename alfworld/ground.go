@@ -665,7 +665,6 @@ func (c *grounder) name() error {
 			if err != nil {
 				return err
 			}
-			s = strings.TrimFunc(s, isPythonSpace)
 			if id, known = c.command[s]; !known {
 				id = int32(len(c.commands))
 				c.command[s] = id

@@ -52,7 +52,7 @@ func (in *interpreter) feedback(v groundAction) (string, error) {
 func (in *interpreter) command(s *pddl.Schema, b []int32) (string, error) {
 	w := &writer{in: in, bound: in.arguments(s, b)}
 	err := w.text(in.game.verbs[s.Action].Template)
-	return strings.TrimFunc(string(w.out), isPythonSpace), err
+	return string(w.out), err
 }
 
 func (in *interpreter) arguments(s *pddl.Schema, b []int32) []binding {

@@ -1,6 +1,7 @@
 package alfworld
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,7 +14,8 @@ import (
 // before the first _bar_ (with "basin" added where the identifier mentions one)
 // and a number, counted down over the identifiers in ascending order. Only
 // objects that some initial fact is about take part in the count. Identifiers
-// without _bar_ keep their text, followed by a space, as the reference does.
+// without _bar_ keep their text, followed by a space, as the reference does. In
+// games without any _bar_, which are not ALFWorld's, identifiers are the names.
 func objectNames(t *pddl.Task) []string {
 	used := make([]bool, len(t.Objects))
 	for _, a := range t.Init {
@@ -22,6 +24,12 @@ func objectNames(t *pddl.Task) []string {
 		}
 	}
 	names := make([]string, len(t.Objects))
+	if !slices.ContainsFunc(t.Objects, func(o pddl.Object) bool { return strings.Contains(o.Name, "_bar_") }) {
+		for i, o := range t.Objects {
+			names[i] = o.Name
+		}
+		return names
+	}
 	base := make([]string, len(t.Objects))
 	left := map[string]int{}
 	for i, o := range t.Objects {

@@ -129,7 +129,7 @@ func (r *runner) step(cmd string) (string, bool, error) {
 }
 
 func (r *runner) apply(op *operator) {
-	if op.extra >= 0 && r.p.extras[op.extra].when != nil {
+	if op.extra >= 0 && len(r.p.extras[op.extra].when) > 0 {
 		r.applyConditional(r.p.extras[op.extra].when)
 		return
 	}
