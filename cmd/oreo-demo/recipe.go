@@ -34,13 +34,13 @@ type stageSettings struct {
 func standard() recipe {
 	return recipe{
 		problems:  wordgen.DefaultConfig(),
-		annotated: 6000, sampled: 3000, tested: 2000,
-		vocab: 400, hidden: 128, intermediate: 384, layers: 4, heads: 4, maxPositions: 256,
-		sft:      stageSettings{lr: 1e-3, batchSize: 64, epochs: 5},
-		samples:  8,
-		oreo:     stageSettings{lr: 1e-4, batchSize: 128, epochs: 1},
-		criticLR: 1e-3, beta: 0.03, alpha: 0.01,
-		maxTokens: 128, beams: []int{3, 5},
+		annotated: 8000, sampled: 2000, tested: 2000,
+		vocab: 640, hidden: 128, intermediate: 352, layers: 4, heads: 4, maxPositions: 256,
+		sft:      stageSettings{lr: 2e-3, batchSize: 32, epochs: 4},
+		samples:  4,
+		oreo:     stageSettings{lr: 3e-4, batchSize: 32, epochs: 1},
+		criticLR: 1e-3, beta: 0.1, alpha: 0.03,
+		maxTokens: 96, beams: []int{3, 5},
 	}
 }
 

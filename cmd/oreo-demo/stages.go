@@ -45,6 +45,9 @@ const (
 	samplesFile   = "data/samples.jsonl" // what the SFT model answered, graded
 )
 
+// dataset names how answers are marked and graded: "#### N", as in GSM8K.
+const dataset = "gsm8k"
+
 func (d *demo) stages() []stage {
 	train := func(method string, settings stageSettings, set ...string) []string {
 		args := []string{"oreo-train", method, "--set", "out=" + d.path(method), fmt.Sprintf("lr=%g", settings.lr),
@@ -180,7 +183,7 @@ func (d *demo) makeProblems() error {
 		record func(wordgen.Problem) any
 	}{
 		{annotatedFile, d.annotated, func(p wordgen.Problem) any {
-			return traj.Record{ID: p.ID, Prompt: p.Question + "\n", Response: p.Solution, Dataset: "wordgen"}
+			return traj.Record{ID: p.ID, Prompt: p.Question + "\n", Response: p.Solution, Dataset: dataset}
 		}},
 		{sampleOnFile, d.sampled, problem},
 		{testFile, d.tested, problem},
@@ -208,5 +211,5 @@ func (d *demo) makeProblems() error {
 }
 
 func problem(p wordgen.Problem) any {
-	return traj.Record{ID: p.ID, Question: p.Question, Answer: p.Answer, Dataset: "wordgen"}
+	return traj.Record{ID: p.ID, Question: p.Question, Answer: p.Answer, Dataset: dataset}
 }
