@@ -27,6 +27,7 @@ func newApp() *urfave.App {
 			// text in, text out
 			gradeCommand(),
 			stepsCommand(),
+			reportCommand(),
 		},
 	}
 }
