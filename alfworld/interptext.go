@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oreo-go/oreo/alfworld/grammar"
@@ -32,6 +33,7 @@ type writer struct {
 
 type binding struct {
 	name   string
+	typ    string
 	object int32
 }
 
@@ -58,7 +60,7 @@ func (in *interpreter) command(s *pddl.Schema, b []int32) (string, error) {
 func (in *interpreter) arguments(s *pddl.Schema, b []int32) []binding {
 	var bound []binding
 	for _, p := range in.game.task.Actions[s.Action].Params {
-		bound = append(bound, binding{p.Name, b[p.Slot]})
+		bound = append(bound, binding{p.Name, in.game.paramType(p), b[p.Slot]})
 	}
 	return bound
 }
@@ -249,20 +251,23 @@ func (w *writer) fits(pat *grammar.Pattern, sig []int, key string) bool {
 		if g.task.Objects[o].Type != sig[i] {
 			return false
 		}
-		if have, known := w.lookup(arg.Var); known {
-			if have != o {
-				return false
-			}
-			continue
+		at := slices.IndexFunc(w.bound, func(b binding) bool { return b.name == arg.Var && b.typ == arg.Type })
+		if at >= 0 && w.bound[at].object != o || at < 0 && slices.ContainsFunc(w.bound, func(b binding) bool { return b.object == o }) {
+			return false
 		}
-		for _, b := range w.bound {
-			if b.object == o {
-				return false
-			}
+		if at < 0 {
+			w.bound = append(w.bound, binding{arg.Var, arg.Type, o})
 		}
-		w.bound = append(w.bound, binding{arg.Var, o})
 	}
 	return true
+}
+
+// paramType is the type of the placeholder that stands for a parameter.
+func (g *Game) paramType(v pddl.Var) string {
+	if v.Type < 0 {
+		return ""
+	}
+	return g.task.Types[v.Type].Name
 }
 
 // textPredicate numbers the facts of the text: predicates, then their

@@ -180,8 +180,11 @@ func (r *runner) applyConditional(effects []conditional) {
 func (r *runner) facts() []Fact {
 	g := r.p.game
 	var all []Fact
+	seen := map[atomKey]bool{}
 	for _, a := range g.task.Init {
-		if !g.task.Predicates[a.Pred].Fluent {
+		key := packAtom(a.Pred, a.Args, nil)
+		if !g.task.Predicates[a.Pred].Fluent && !seen[key] {
+			seen[key] = true
 			args := make([]int32, len(a.Args))
 			for i := range args {
 				args[i] = a.Args[i].In(nil)

@@ -16,7 +16,7 @@ type textCompiler struct {
 	nodes int
 	index map[lookupID]*factIndex
 
-	scope   []string // bound placeholders, by slot
+	scope   []grammar.Arg // bound placeholders, by slot
 	depth   int
 	dynamic bool
 	simple  bool // no symbols, no new placeholders
@@ -37,7 +37,7 @@ func newTextCompiler(c *grounder) *textCompiler {
 func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) (*text, error) {
 	t.scope, t.depth, t.dynamic, t.simple, t.uses = nil, 0, false, true, []int{}
 	for _, p := range params {
-		t.scope = append(t.scope, p.Name)
+		t.scope = append(t.scope, grammar.Arg{Var: p.Name, Type: t.c.game.paramType(p)})
 	}
 	if len(t.scope) > maxEnv {
 		return nil, tooBig("too many parameters")
@@ -153,7 +153,7 @@ func (t *textCompiler) expr(e grammar.Expr) []part {
 
 func (t *textCompiler) slot(name string) int {
 	for i := len(t.scope) - 1; i >= 0; i-- {
-		if t.scope[i] == name {
+		if t.scope[i].Var == name {
 			return i
 		}
 	}
@@ -217,15 +217,15 @@ func (t *textCompiler) query(q grammar.Query) (*query, error) {
 func (t *textCompiler) lookup(pred int, pat *grammar.Pattern) (lookup, error) {
 	l := lookup{negative: pred >= len(t.c.task.Predicates), key: -1, bound: len(t.scope)}
 	id := lookupID{pred: pred, key: -1}
-	var fresh []string
+	var fresh []grammar.Arg
 	for i, a := range pat.Args {
 		id.types += a.Type + ","
-		slot := t.slot(a.Var)
+		slot := slices.Index(t.scope, a)
 		switch {
-		case slot < 0 && slices.Contains(fresh, a.Var):
+		case slot < 0 && slices.Contains(fresh, a):
 			return l, tooBig("a placeholder occurs twice in one pattern")
 		case slot < 0:
-			fresh = append(fresh, a.Var)
+			fresh = append(fresh, a)
 			t.simple = false
 		default:
 			t.uses = append(t.uses, slot)

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Query is a conjunction of patterns over facts. Placeholders that are bound
-// already stay; each other one takes every entity of a matching fact that no
-// other placeholder has.
+// Query is a conjunction of patterns over facts. A placeholder is its name and
+// its type. Those that are bound already stay; each other one takes every
+// entity of a matching fact that no other placeholder has.
 type Query []Pattern
 
 // Pattern is p(x:type, ...). A negative effect of an action leaves a fact

@@ -78,8 +78,7 @@ type textScanner struct {
 }
 
 func (t *textScanner) part() (Part, bool, error) {
-	start := t.pos
-	t.tabs()
+	t.tabs() // the reference skips them before every piece
 	switch t.peek() {
 	case '[':
 		t.pos++
@@ -106,7 +105,6 @@ func (t *textScanner) part() (Part, bool, error) {
 		t.pos += end + 2
 		return Part{Literal: lit}, true, nil
 	}
-	t.pos = start
 	lit := t.until(`;|"<>[]#{}`)
 	return Part{Literal: lit}, lit != "", nil
 }
