@@ -120,7 +120,11 @@ func readSolutions(in, problemsPath string) ([]*solvedProblem, error) {
 		p := byKey[key]
 		if p == nil {
 			p = &solvedProblem{HasValues: true, Samples: map[grade.Style]metrics.Problem{}}
-			p.describe(s, known[input.Problem])
+			set, ok := known[s.ProblemID]
+			if !ok {
+				set = known[input.Problem]
+			}
+			p.describe(s, set)
 			byKey[key] = p
 			problems = append(problems, p)
 		}
@@ -132,7 +136,7 @@ func readSolutions(in, problemsPath string) ([]*solvedProblem, error) {
 	return problems, nil
 }
 
-// knownProblems indexes a data set by question.
+// knownProblems indexes a data set by identifier and by question.
 func knownProblems(path string) (map[string]dataset.Problem, error) {
 	known := map[string]dataset.Problem{}
 	if path == "" {
@@ -142,7 +146,7 @@ func knownProblems(path string) (map[string]dataset.Problem, error) {
 		if err != nil {
 			return nil, err
 		}
-		known[p.Question] = p
+		known[p.ID], known[p.Question] = p, p
 	}
 	return known, nil
 }

@@ -40,6 +40,7 @@ func stripString(s string) string {
 	s = strings.ReplaceAll(s, "$", "")
 	s = strings.ReplaceAll(s, `x\in`, "")
 	s = strings.ReplaceAll(s, `\%`, "%")
+	s = strings.ReplaceAll(s, `\%`, "%") // the script does so twice: \\% is a plain sign too
 	s = strings.ReplaceAll(s, " .", " 0.")
 	s = strings.ReplaceAll(s, "{.", "{0.")
 	s = strings.ReplaceAll(s, `\cdot`, "")

@@ -122,17 +122,40 @@ func (p *parser) overline() *expr.Node {
 
 // elementary: \sin^2 x, \log_2(8), \exp(x). The subscript only has a meaning
 // for logarithms; an exponent of -1 on a trigonometric function inverts it.
+//
+// Where nothing is left for the argument, the last digit of a script is it:
+// \log_28 is the logarithm of 8 to the base 2.
 func (p *parser) elementary(name string) *expr.Node {
+	start := p.pos
 	base, power, ok := p.scripts()
 	if !ok {
 		return nil
 	}
-	arg := p.optional(p.bracketArgument)
-	if arg == nil {
-		if arg = p.product(p.unaryNoFunc); arg == nil {
-			return nil
+	end := p.pos
+	arg := p.argument()
+	if arg == nil && end-start > 2 && p.tokens[end-1].kind == digit && p.tokens[end-2].kind == digit {
+		p.pos, p.stop = start, end-1
+		base, power, ok = p.scripts()
+		p.stop = -1
+		if ok {
+			arg = p.argument()
 		}
 	}
+	if arg == nil {
+		return nil
+	}
+	return applied(name, arg, base, power)
+}
+
+// argument: in brackets, or the product that follows.
+func (p *parser) argument() *expr.Node {
+	if arg := p.optional(p.bracketArgument); arg != nil {
+		return arg
+	}
+	return p.product(p.unaryNoFunc)
+}
+
+func applied(name string, arg, base, power *expr.Node) *expr.Node {
 	var n *expr.Node
 	switch name {
 	case "exp":

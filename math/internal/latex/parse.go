@@ -31,7 +31,7 @@ func Parse(s string) (Result, error) {
 	if len(s) > maxLength {
 		return Result{}, ErrSyntax
 	}
-	p := &parser{tokens: tokenize(s)}
+	p := &parser{tokens: tokenize(s), stop: -1}
 	left := p.additive()
 	if left == nil {
 		return Result{}, ErrSyntax
@@ -84,6 +84,7 @@ type parser struct {
 	pos    int
 	depth  int  // open brackets and mandatory parts around the position
 	beside bool // in a factor that another one precedes
+	stop   int  // a digit that no number may reach, see elementary; -1: none
 	steps  int  // work done so far
 	failed bool // the text is an error whatever the callers do
 }
@@ -419,7 +420,7 @@ func (p *parser) ket() *expr.Node {
 // followed by digits.
 func (p *parser) number() *expr.Node {
 	var b strings.Builder
-	for p.at(digit) {
+	for p.at(digit) && p.pos != p.stop {
 		b.WriteString(p.take().text)
 	}
 	for p.at(',') && p.threeDigits() {
