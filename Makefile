@@ -2,12 +2,13 @@
 # make demo    train a small model from nothing, export it, let it search (12 minutes on 2 cores)
 # make test    all tests
 # make check   formatting, vet, staticcheck, import directions, go.mod
+# make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/
 # make golden  recompute the reference values of the tests with PyTorch and transformers
 
 SHELL := /bin/bash
 ENV   := . .deps/env &&
 
-.PHONY: setup demo test check golden clean
+.PHONY: setup demo test check golden clean bench-grade bench-alfworld
 
 setup:
 	@go run ./cmd/oreo-setup
@@ -24,8 +25,27 @@ check: setup
 	@$(ENV) go tool staticcheck ./...
 	@go mod tidy -diff
 
-golden:
-	@train/testdata/golden.sh
+bench-grade:
+	@go run ./math/grade/bench
+
+bench-alfworld:
+	@go run ./alfworld/internal/bench
+
+# Reference values of the tests, from the libraries we agree with. PYTHON may
+# name an interpreter that has them already.
+PYTHON ?= .deps/golden/bin/python
+golden: $(if $(filter .deps/golden/bin/python,$(PYTHON)),.deps/golden/bin/python)
+	$(PYTHON) train/loss/testdata/gen/reference.py train/loss/testdata/reference.safetensors
+	$(PYTHON) train/nn/testdata/gen/reference.py train/nn/testdata
+	$(PYTHON) train/schedule/testdata/gen/cosine.py
+	$(PYTHON) train/track/testdata/gen/events.py
+	$(PYTHON) export/testdata/gen/tiny.py export/testdata
+	$(PYTHON) runtime/tokenizer/testdata/gen/small.py
+	$(PYTHON) runtime/chat/testdata/gen/jinja.py
+
+.deps/golden/bin/python:
+	python3 -m venv .deps/golden
+	.deps/golden/bin/pip install torch==2.11.0 transformers==5.23.0 tokenizers safetensors numpy jinja2 tensorboard
 
 clean:
 	rm -rf bin out
