@@ -41,7 +41,7 @@ x_1 ~ x_{1}; x_{12} ~ x_1; x_a^2 ~ x_{a}^2; 5_7 ~ 5; 4210_{7} ~ 4210_8; f(x) ~ f
 \text{and} ~ \text{dan}; xy ~ yx; 2x3 ~ 6; 2x3y ~ 6xy; x2 ~ 2x; 3 5 ~ 35; \mathit{ab} ~ ab; \cos(x-y) ~ \cos x\cos y+\sin x\sin y; 2^x2^y ~ 2^{x+y}
 (1,2) ~ (1,2); \{1,2\} ~ \{1,2\}; x>3 ~ x>3; x=3 ~ x=3; 02 ~ 2; 0.02 ~ \frac{1}{50}; 10\% ~ 10; 10# ~ 10; x# ~ x; x,# ~ x; (x+1)(x-1) ~ x^2-1; \frac{x^2-1}{x-1} ~ x+1
 \sum_{k=1}^{10}k ~ 55; \prod_{k=1}^{4}k ~ 24; \langle x ~ x; 1-i ~ -i+1; \frac{a+b}{c} ~ \frac{a}{c}+\frac{b}{c}; 9a+11/20 ~ (9a+11)/20; x\times y ~ xy; 6\div2 ~ 3
-0.1+0.2 ~ 0.3; 10^{-3} ~ 0.001; 10^{-3} ~ 0.0015; 1.5\times10^3 ~ 1500; 1e3 ~ 1000; \frac{0}{0} ~ \frac{0}{0}; \frac{1}{0} ~ \frac{1}{0}; x-x ~ 0; \frac{x}{x} ~ 1
+0.1+0.2 ~ 0.3; 10^{-3} ~ 0.001; 10^{-3} ~ 0.0015; 1.5\times10^3 ~ 1500; 1e3 ~ 1000; \frac{1}{0} ~ \frac{1}{0}; x-x ~ 0; \frac{x}{x} ~ 1
 """
 
 # generation; gold; problem; dataset
