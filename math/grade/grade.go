@@ -1,5 +1,3 @@
-// Package grade extracts the answer from a solution and decides whether it is
-// the reference answer.
 package grade
 
 import (
