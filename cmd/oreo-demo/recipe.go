@@ -39,7 +39,7 @@ func standard() recipe {
 		sft:      stageSettings{lr: 2e-3, batchSize: 32, epochs: 4},
 		samples:  4,
 		oreo:     stageSettings{lr: 3e-4, batchSize: 32, epochs: 1},
-		criticLR: 1e-3, beta: 0.1, alpha: 0.03,
+		criticLR: 1e-3, beta: 0.1, alpha: 0.01,
 		maxTokens: 96, beams: []int{3, 5},
 	}
 }

@@ -58,15 +58,10 @@ func styleOf(line string) Style {
 
 // line writes a day in a style, given the stock before it.
 func line(style Style, stock int, changes []int) string {
-	var b strings.Builder
 	if style == InHead {
-		fmt.Fprintf(&b, "%s%d", headMark, stock)
-		for _, change := range changes {
-			fmt.Fprintf(&b, "%+d", change)
-		}
-		fmt.Fprintf(&b, "=%d", stock+sum(changes))
-		return b.String()
+		return fmt.Sprintf("%s%d", headMark, stock+sum(changes))
 	}
+	var b strings.Builder
 	b.WriteString(partsMark)
 	for i, change := range changes {
 		if i > 0 {

@@ -10,7 +10,7 @@
 // stock at the end of the day is:
 //
 //	By parts: 7-5=2, 2+3=5, 5+4=9
-//	In the head: 9-8+4-2=3
+//	In the head: 3
 //	#### 3
 //
 // All annotated solutions are right. How often an annotator works in the head
