@@ -28,6 +28,7 @@ func newApp() *urfave.App {
 			gradeCommand(),
 			stepsCommand(),
 			reportCommand(),
+			selectCommand(),
 			alfworldCommand(),
 		},
 	}

@@ -78,10 +78,8 @@ func (r Recipe) Validate() error {
 	return nil
 }
 
-// Trajectory is a sample to train on: reward 1 if correct, else 0. It is also a
-// label for KTO: a positive is desirable.
+// Trajectory is a sample to train on: reward 1 if correct, else 0.
 type Trajectory struct {
-	ID        string  `json:"id"`
 	Prompt    string  `json:"prompt"`
 	Response  string  `json:"response"`
 	Reward    float64 `json:"reward"`
@@ -90,15 +88,13 @@ type Trajectory struct {
 
 // Pair is a preference for DPO.
 type Pair struct {
-	ID       string `json:"id"`
 	Prompt   string `json:"prompt"`
 	Chosen   string `json:"chosen"`
 	Rejected string `json:"rejected"`
 }
 
-// Label is an unpaired preference for KTO.
+// Label is an unpaired preference for KTO: a correct sample is desirable.
 type Label struct {
-	ID       string `json:"id"`
 	Prompt   string `json:"prompt"`
 	Response string `json:"response"`
 	Label    bool   `json:"label"`
@@ -140,8 +136,8 @@ func (s *Set) add(q Query, sample Sample) {
 	if sample.Correct {
 		reward = 1
 	}
-	s.Trajectories = append(s.Trajectories, Trajectory{q.ID, q.Prompt, sample.Response, reward, sample.Truncated})
-	s.Labels = append(s.Labels, Label{q.ID, q.Prompt, sample.Response, sample.Correct})
+	s.Trajectories = append(s.Trajectories, Trajectory{q.Prompt, sample.Response, reward, sample.Truncated})
+	s.Labels = append(s.Labels, Label{q.Prompt, sample.Response, sample.Correct})
 }
 
 // random is the query's own generator.
@@ -235,7 +231,7 @@ func (r Recipe) pairs(q Query, kept []Sample) []Pair {
 	slices.Sort(picked)
 	pairs := make([]Pair, n)
 	for i, k := range picked {
-		pairs[i] = Pair{q.ID, q.Prompt, positive[k/len(negative)].Response, negative[k%len(negative)].Response}
+		pairs[i] = Pair{q.Prompt, positive[k/len(negative)].Response, negative[k%len(negative)].Response}
 	}
 	return pairs
 }

@@ -109,7 +109,7 @@ func TestReproducible(t *testing.T) {
 	slices.Reverse(reversed)
 	only := func(set Set, id string) (list []Trajectory) {
 		for _, tr := range set.Trajectories {
-			if tr.ID == id {
+			if tr.Prompt == "prompt "+id {
 				list = append(list, tr)
 			}
 		}
