@@ -2,6 +2,7 @@ package grade
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/oreo-go/oreo/math/internal/expr"
 )
@@ -40,16 +41,20 @@ type Input struct {
 	Gold       string // the reference answer, without a box or marker
 	Problem    string // the question; it may ask for a list "separated by commas"
 	// Dataset is "gsm8k" or "math". Any other is graded as math, except that
-	// with another name a text without a box is taken for the answer itself.
+	// with another name a single line without a box or marker is taken for the
+	// answer itself.
 	Dataset string
 	// GoldBoxed holds every box of the reference solution where it has more
 	// than one; the graders that compare lists use it in place of Gold.
 	GoldBoxed []string
 }
 
-// bare reports whether a text without any marker is itself the answer: so for
-// every named data set but the two whose extraction is published.
-func (in Input) bare() bool { return in.Dataset != "" && in.Dataset != "math" && in.Dataset != "gsm8k" }
+// bare reports whether a text without any marker is itself the answer: so for a
+// single line of every named data set but the two whose extraction is published.
+func (in Input) bare() bool {
+	named := in.Dataset != "" && in.Dataset != "math" && in.Dataset != "gsm8k"
+	return named && !strings.Contains(strings.TrimSpace(in.Generation), "\n") && !strings.Contains(in.Generation, "####")
+}
 
 // Verdict is the outcome and how it was reached.
 type Verdict struct {
