@@ -41,7 +41,7 @@ type Input struct {
 	Gold       string // the reference answer, without a box or marker
 	Problem    string // the question; it may ask for a list "separated by commas"
 	// Dataset is "gsm8k" or "math". Any other is graded as math, except that
-	// with another name a single line without a box or marker is taken for the
+	// with another name a short text without a box or marker is taken for the
 	// answer itself.
 	Dataset string
 	// GoldBoxed holds every box of the reference solution where it has more
@@ -50,10 +50,11 @@ type Input struct {
 }
 
 // bare reports whether a text without any marker is itself the answer: so for a
-// single line of every named data set but the two whose extraction is published.
+// short text, three lines as a displayed formula has, of every named data set
+// but the two whose extraction is published.
 func (in Input) bare() bool {
 	named := in.Dataset != "" && in.Dataset != "math" && in.Dataset != "gsm8k"
-	return named && !strings.Contains(strings.TrimSpace(in.Generation), "\n") && !strings.Contains(in.Generation, "####")
+	return named && strings.Count(strings.TrimSpace(in.Generation), "\n") < 3 && !strings.Contains(in.Generation, "####")
 }
 
 // Verdict is the outcome and how it was reached.
