@@ -81,11 +81,7 @@ func BenchmarkLoad(b *testing.B) {
 	specs := benchSpecs(b)
 	var files [][]byte
 	for _, s := range specs {
-		data, err := s.MarshalJSON()
-		if err != nil {
-			b.Fatal(err)
-		}
-		files = append(files, data)
+		files = append(files, s.JSON())
 	}
 	b.ReportAllocs()
 	defer reportCPU(b)()

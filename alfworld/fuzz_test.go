@@ -1,7 +1,6 @@
 package alfworld_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -67,17 +66,8 @@ func FuzzGrammar(f *testing.F) {
 }
 
 func FuzzGame(f *testing.F) {
-	s := ownSpec(f)
-	data, err := json.Marshal(s)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
-	small, err := json.Marshal(smallSpec())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(small)
+	f.Add(ownSpec(f).JSON())
+	f.Add(smallSpec().JSON())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var game *alfworld.Game
 		within(t, func() {

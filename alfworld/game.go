@@ -1,6 +1,7 @@
 package alfworld
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,10 +72,16 @@ func ParseSpec(data []byte) (Spec, error) {
 	return s, nil
 }
 
-// MarshalJSON writes the JSON of a game file.
-func (s Spec) MarshalJSON() ([]byte, error) {
+// JSON is the content of a game file, which Python's TextWorld loads too.
+func (s Spec) JSON() []byte {
 	solvable := !s.Unsolvable
-	return json.Marshal(gameFile{&s.Domain, &s.Grammar, &s.Problem, &solvable, s.Walkthrough})
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(gameFile{&s.Domain, &s.Grammar, &s.Problem, &solvable, s.Walkthrough}); err != nil {
+		panic(err) // strings and booleans only
+	}
+	return out.Bytes()
 }
 
 // goalSentence finds the task in the text of a grammar, "" when it has none.
@@ -114,7 +121,8 @@ func (s Spec) Compile() (*Game, error) {
 	if err != nil {
 		return nil, s.explain(fmt.Errorf("grammar: %w", err))
 	}
-	g := &Game{Spec: s, task: task, grammar: gram, names: objectNames(task), order: byName(task)}
+	g := &Game{Spec: s, task: task, grammar: gram, order: byName(task)}
+	g.names = objectNames(task, g.order)
 	g.rank = make([]int32, len(g.order))
 	for i, o := range g.order {
 		g.rank[o] = int32(i)

@@ -41,7 +41,7 @@ func compile(g *Game) (*program, error) {
 		}
 	}
 	c := &grounder{
-		program:  &program{game: g, command: make(map[string]int32, 1024)},
+		program:  &program{game: g},
 		task:     t,
 		atomOf:   make(map[atomKey]int32, 4096),
 		static:   make(map[atomKey]bool, 1024),

@@ -2,7 +2,6 @@ package alfworld
 
 import (
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,7 @@ import (
 // objects that some initial fact is about take part in the count. Identifiers
 // without _bar_ keep their text, followed by a space, as the reference does. In
 // games without any _bar_, which are not ALFWorld's, identifiers are the names.
-func objectNames(t *pddl.Task) []string {
+func objectNames(t *pddl.Task, order []int32) []string {
 	used := make([]bool, len(t.Objects))
 	for _, a := range t.Init {
 		for _, arg := range a.Args {
@@ -44,7 +43,7 @@ func objectNames(t *pddl.Task) []string {
 		base[i] = kind
 		left[kind]++
 	}
-	for _, i := range byName(t) {
+	for _, i := range order {
 		if base[i] != "" {
 			names[i] = base[i] + " " + strconv.Itoa(left[base[i]])
 			left[base[i]]--
@@ -59,6 +58,6 @@ func byName(t *pddl.Task) []int32 {
 	for i := range ids {
 		ids[i] = int32(i)
 	}
-	sort.Slice(ids, func(a, b int) bool { return t.Objects[ids[a]].Name < t.Objects[ids[b]].Name })
+	slices.SortFunc(ids, func(a, b int32) int { return strings.Compare(t.Objects[a].Name, t.Objects[b].Name) })
 	return ids
 }

@@ -7,11 +7,11 @@ import "github.com/oreo-go/oreo/alfworld/pddl"
 // Where that goes in circles, the action with fewest combinations comes first.
 func (c *grounder) order() []int {
 	actions := len(c.task.Actions)
-	adds := make([]map[int]bool, actions)  // predicates an action makes true
-	needs := make([]map[int]bool, actions) // fluents it needs
+	adds := make([][]bool, actions)  // by predicate: the action makes it true
+	needs := make([][]bool, actions) // or needs it, a fluent
 	size := make([]float64, actions)
 	for i := range actions {
-		adds[i], needs[i] = map[int]bool{}, map[int]bool{}
+		adds[i], needs[i] = make([]bool, len(c.task.Predicates)), make([]bool, len(c.task.Predicates))
 	}
 	for i := range c.task.Schemas {
 		s := &c.task.Schemas[i]
@@ -56,9 +56,9 @@ func (c *grounder) order() []int {
 	return order
 }
 
-func meet(a, b map[int]bool) bool {
+func meet(a, b []bool) bool {
 	for p := range a {
-		if b[p] {
+		if a[p] && b[p] {
 			return true
 		}
 	}

@@ -34,6 +34,7 @@ func (c *grounder) pack() error {
 		}
 	}
 	c.trigger()
+	c.literals, c.args, c.atoms = slices.Clone(c.literals), slices.Clone(c.args), slices.Clone(c.atoms)
 	return nil
 }
 
@@ -155,6 +156,7 @@ func (c *grounder) name() error {
 	}
 	r := &runner{p: c.program}
 	byKey := make(map[uint64]int32, 2048)
+	byText := make(map[string]int32, 2048)
 	for i := range c.ops {
 		op := &c.ops[i]
 		params := c.args[op.args:][:len(c.task.Actions[op.action].Params)]
@@ -165,9 +167,9 @@ func (c *grounder) name() error {
 			if err != nil {
 				return err
 			}
-			if id, known = c.command[s]; !known {
+			if id, known = byText[s]; !known {
 				id = int32(len(c.commands))
-				c.command[s] = id
+				byText[s] = id
 				c.commands = append(c.commands, s)
 			}
 			if packed {
@@ -184,7 +186,6 @@ func (c *grounder) name() error {
 	rank, sorted := make([]int32, len(order)), make([]string, len(order))
 	for i, id := range order {
 		rank[id], sorted[i] = int32(i), c.commands[id]
-		c.command[sorted[i]] = int32(i)
 	}
 	c.commands = sorted
 	for i := range c.ops {

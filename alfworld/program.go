@@ -21,8 +21,7 @@ type program struct {
 	// Operators are sorted by command, then by action and arguments: the order
 	// of the admissible commands, and of precedence among equal ones.
 	ops      []operator
-	commands []string // ascending
-	command  map[string]int32
+	commands []string  // ascending
 	literals []literal // pool of the operators
 	args     []int32   // pool of the operators
 	extras   []extra

@@ -3,6 +3,7 @@ package alfworld
 import (
 	"math/bits"
 	"slices"
+	"strings"
 )
 
 // runner plays a program.
@@ -110,11 +111,9 @@ func (r *runner) admissible(dst []string) []string {
 }
 
 func (r *runner) step(cmd string) (string, bool, error) {
-	id, known := r.p.command[cmd]
-	if !known {
-		return "", false, nil
-	}
-	at, found := slices.BinarySearchFunc(r.valid, id, func(op, id int32) int { return int(r.p.ops[op].command - id) })
+	at, found := slices.BinarySearchFunc(r.valid, cmd, func(op int32, cmd string) int {
+		return strings.Compare(r.p.commands[r.p.ops[op].command], cmd)
+	})
 	if !found {
 		return "", false, nil
 	}

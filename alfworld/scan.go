@@ -2,6 +2,7 @@ package alfworld
 
 import (
 	"bytes"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -101,7 +102,7 @@ func (s *jsonScanner) word(w string) bool {
 
 var plainEscapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// str reads a string. Escapes by code point are left to encoding/json.
+// str reads a string. Surrogate pairs are left to encoding/json.
 func (s *jsonScanner) str() (string, bool) {
 	if !s.accept('"') {
 		return "", false
@@ -126,6 +127,15 @@ func (s *jsonScanner) str() (string, bool) {
 		s.pos = run + 1
 		if s.data[run] == '"' {
 			return string(out), true
+		}
+		if bytes.HasPrefix(s.data[s.pos:], []byte("u")) && s.pos+5 <= len(s.data) {
+			code, err := strconv.ParseUint(string(s.data[s.pos+1:s.pos+5]), 16, 16)
+			if err != nil || code >= 0xd800 && code < 0xe000 {
+				return "", false
+			}
+			out = utf8.AppendRune(out, rune(code))
+			s.pos += 5
+			continue
 		}
 		if s.pos == len(s.data) || plainEscapes[s.data[s.pos]] == 0 {
 			return "", false

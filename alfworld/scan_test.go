@@ -11,7 +11,10 @@ func TestScanGame(t *testing.T) {
 	plain := map[string]bool{
 		`{"pddl_domain":"a\n\"b\\","grammar":"ü","pddl_problem":"","solvable":true,"walkthrough":["x","y z"]}`: true,
 		" {\n\"walkthrough\" : [ ] , \"solvable\":false}\n":                                                    true,
-		`{"grammar":"\u00e4"}`:        false,
+		`{"grammar":"\u00e4\u0026"}`:  true,
+		`{"grammar":"\ud83d\ude00"}`:  false,
+		`{"grammar":"\u+0e4"}`:        false,
+		`{"grammar":"\u00"}`:          false,
 		`{"other":1}`:                 false,
 		`{"grammar":"x"} y`:           false,
 		`{"grammar":"x"`:              false,

@@ -148,7 +148,7 @@ func (p *parser) declareTypes(list []node) error {
 	if err := typed(list, func(n node, parent string) error {
 		if _, known := p.types[n.atom]; !known {
 			p.types[n.atom] = len(p.task.Types)
-			p.task.Types = append(p.task.Types, Type{Name: n.atom, Parent: 0})
+			p.task.Types = append(p.task.Types, Type{Name: strings.Clone(n.atom), Parent: 0})
 		}
 		if n.atom != "object" { // alfred declares object, which is also the root
 			parents[n.atom] = parent
@@ -202,6 +202,7 @@ func (p *parser) declareObjects(list []node) error {
 
 func (p *parser) addObject(name string, typ int) int {
 	id := len(p.task.Objects)
+	name = strings.Clone(name) // names outlive the text
 	p.objects[name] = id
 	p.task.Objects = append(p.task.Objects, Object{Name: name, Type: typ})
 	return id
@@ -232,7 +233,7 @@ func (p *parser) pred(n node, arity int) (int, error) {
 		}
 		id = len(p.task.Predicates)
 		p.preds[name] = id
-		p.task.Predicates = append(p.task.Predicates, Predicate{Name: name, Arity: arity})
+		p.task.Predicates = append(p.task.Predicates, Predicate{Name: strings.Clone(name), Arity: arity})
 	}
 	if want := p.task.Predicates[id].Arity; want != arity {
 		return 0, bad(n, "predicate %q has %d arguments here, %d where it was declared", name, arity, want)
@@ -272,7 +273,7 @@ func (p *parser) action(n node) error {
 	if len(n.list) < 2 || n.list[1].isList() {
 		return bad(n, "an action without a name")
 	}
-	a := Action{Name: n.list[1].atom, pre: Formula{Op: And}}
+	a := Action{Name: strings.Clone(n.list[1].atom), pre: Formula{Op: And}}
 	p.vars, p.slots = nil, 0
 	rest := n.list[2:]
 	if len(rest)%2 != 0 {
@@ -314,7 +315,7 @@ func (p *parser) declareVars(list []node) ([]Var, error) {
 		if p.slots == maxSlots {
 			return bad(n, "more than %d variables", maxSlots)
 		}
-		out = append(out, Var{Name: n.atom[1:], Slot: p.slots, Type: id})
+		out = append(out, Var{Name: strings.Clone(n.atom[1:]), Slot: p.slots, Type: id})
 		p.slots++
 		return nil
 	})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -73,15 +72,11 @@ nowhere else.`,
 }
 
 func writeGame(root string, spec alfworld.Spec) error {
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
 	dir := filepath.Join(root, filepath.FromSlash(spec.ID))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(dir, alfworld.GameFile), data, 0o644)
+	return renameio.WriteFile(filepath.Join(dir, alfworld.GameFile), spec.JSON(), 0o644)
 }
 
 func alfworldVerifyCommand() *urfave.Command {

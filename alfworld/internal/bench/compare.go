@@ -102,12 +102,8 @@ func (m *measure) row(name string) {
 // compare plays one random walk in both engines.
 func compare(p *peer, dir string, spec alfworld.Spec, seed uint64, steps int, timed bool) (measure, error) {
 	m := measure{games: 1}
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return m, err
-	}
 	path := filepath.Join(dir, alfworld.GameFile)
-	if err := os.WriteFile(path, data, 0o644); err != nil {
+	if err := os.WriteFile(path, spec.JSON(), 0o644); err != nil {
 		return m, err
 	}
 	game, err := alfworld.Load(path)
