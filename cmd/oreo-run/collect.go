@@ -36,6 +36,7 @@ come; after an interruption the same command goes on from there.`,
 			if cfg.Generate, err = generateConfig(c); err != nil {
 				return err
 			}
+			cfg.Generate.Stop = append(cfg.Generate.Stop, set.stops...)
 			if err := positive(c, "n"); err != nil {
 				return err
 			}

@@ -86,6 +86,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 		if err != nil {
 			return nil, err
 		}
+		cfg.Stop = append(cfg.Stop, set.stops...)
 		policy, err := runtime.OpenPolicy(c.String("model"), deviceOptions(c))
 		if err != nil {
 			return nil, err

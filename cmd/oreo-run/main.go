@@ -25,6 +25,7 @@ func newApp() *urfave.App {
 			evalCommand(),
 			doctorCommand(),
 			// text in, text out
+			datasetCommand(),
 			gradeCommand(),
 			stepsCommand(),
 			reportCommand(),

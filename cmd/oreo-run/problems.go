@@ -13,6 +13,7 @@ import (
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/math/grade"
+	"github.com/oreo-go/oreo/math/prompt"
 	"github.com/oreo-go/oreo/math/step"
 	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/chat"
@@ -23,10 +24,11 @@ import (
 // problem is a line of a problem file. GSM8K's own lines will do: of an answer
 // that ends in "#### 18", what stands behind the marker counts.
 type problem struct {
-	ID       string `json:"id"`
-	Question string `json:"question"`
-	Answer   string `json:"answer"`
-	Dataset  string `json:"dataset"`
+	ID       string   `json:"id"`
+	Question string   `json:"question"`
+	Answer   string   `json:"answer"`
+	Boxed    []string `json:"boxed"` // MATH: every box of the reference solution, where it has several
+	Dataset  string   `json:"dataset"`
 }
 
 func (p *problem) UnmarshalJSON(text []byte) error {
@@ -58,7 +60,7 @@ func problemFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "problems", Required: true, Usage: "JSONL `FILE` (.gz too) of {question, answer, dataset, id}"},
 		&urfave.IntFlag{Name: "limit", Usage: "take the first `N` problems only; 0: all"},
-		&urfave.StringFlag{Name: "format", Value: plainFormat, Usage: "how a question becomes a prompt: plain (the question and a newline), chat, or a template with {question} and \\n"},
+		&urfave.StringFlag{Name: "format", Value: plainFormat, Usage: "how a question becomes a prompt: plain (the question and a newline), chat, a template with {question} and \\n, or one of " + strings.Join(prompt.Names(), ", ")},
 		&urfave.StringFlag{Name: "system", Usage: "system message, with --format chat"},
 		&urfave.StringFlag{Name: "grader", Value: grade.DeepSeekMath.String(), Usage: "deepseekmath, qwen or strict"},
 	}
@@ -68,13 +70,14 @@ func problemFlags() []urfave.Flag {
 type problemSet struct {
 	problems []problem
 	prompt   func(problem) runtime.Prompt
+	stops    []string // that the prompt's form brings
 	style    grade.Style
 }
 
 func readProblems(c *urfave.Context, needAnswer bool) (*problemSet, error) {
 	s := &problemSet{}
 	var err error
-	if s.prompt, err = promptFormat(c.String("format"), c.String("system")); err != nil {
+	if s.prompt, s.stops, err = promptFormat(c.String("format"), c.String("system")); err != nil {
 		return nil, cli.Usage(err)
 	}
 	if s.style, err = grade.ParseStyle(c.String("grader")); err != nil {
@@ -114,27 +117,37 @@ func (s *problemSet) name(i int) string {
 
 func (s *problemSet) correct(i int, text string) bool {
 	p := s.problems[i]
-	return grade.Grade(s.style, grade.Input{Generation: text, Gold: p.Answer, Problem: p.Question, Dataset: p.Dataset}).Correct
+	return grade.Grade(s.style, grade.Input{Generation: text, Gold: p.Answer, GoldBoxed: p.Boxed, Problem: p.Question, Dataset: p.Dataset}).Correct
 }
 
 const plainFormat = "plain"
 
-// promptFormat reads --format and --system.
-func promptFormat(format, system string) (func(problem) runtime.Prompt, error) {
-	switch {
-	case format == "chat":
-		return func(p problem) runtime.Prompt { return chatPrompt(system, p.Question) }, nil
-	case system != "":
-		return nil, errors.New("--system needs --format chat")
-	case format == plainFormat:
-		format = "{question}\n"
-	case !strings.Contains(format, "{question}"):
-		return nil, fmt.Errorf("--format %q is neither plain nor chat and holds no {question}", format)
+// promptFormat reads --format and --system; stops are the strings that end an
+// answer to a published form.
+func promptFormat(format, system string) (ask func(problem) runtime.Prompt, stops []string, err error) {
+	if format == "chat" {
+		return func(p problem) runtime.Prompt { return chatPrompt(system, p.Question) }, nil, nil
 	}
-	format = strings.ReplaceAll(format, `\n`, "\n") // shells do not write newlines
+	if system != "" {
+		return nil, nil, errors.New("--system needs --format chat")
+	}
+	form, err := prompt.Lookup(format)
+	switch {
+	case err == nil:
+	case format == plainFormat:
+		form = prompt.Form{Template: "{question}\n"}
+	case strings.Contains(format, "{question}"):
+		form = prompt.Form{Template: strings.ReplaceAll(format, `\n`, "\n")} // shells do not write newlines
+	default:
+		return nil, nil, fmt.Errorf("--format %q is neither plain nor chat, no published form, and holds no {question}", format)
+	}
 	return func(p problem) runtime.Prompt {
-		return runtime.Text(strings.ReplaceAll(format, "{question}", p.Question))
-	}, nil
+		text, err := form.Render(p.Question)
+		if err != nil {
+			panic(err) // only demonstrations can be refused, and there are none
+		}
+		return runtime.Text(text)
+	}, form.Stops, nil
 }
 
 // chatPrompt is a user's message, behind a system message if there is one.

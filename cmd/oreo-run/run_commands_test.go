@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -278,12 +279,12 @@ func TestWrongUse(t *testing.T) {
 
 func TestProblemLines(t *testing.T) {
 	for line, want := range map[string]problem{
-		`{"id":7,"question":"q","answer":"2*9=<<2*9=18>>18\n#### 18"}`: {"7", "q", "18", ""},
-		`{"id":"a","question":"q","answer":"1/2","dataset":"math"}`:    {"a", "q", "1/2", "math"},
+		`{"id":7,"question":"q","answer":"2*9=<<2*9=18>>18\n#### 18"}`: {ID: "7", Question: "q", Answer: "18"},
+		`{"id":"a","question":"q","answer":"1/2","dataset":"math"}`:    {ID: "a", Question: "q", Answer: "1/2", Dataset: "math"},
 	} {
 		var got problem
 		decodeJSON(t, line, &got)
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v", line, got)
 		}
 	}
