@@ -1,6 +1,7 @@
 package alfworld
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -41,11 +42,14 @@ func readSpec(path string) (Spec, error) {
 		return Spec{}, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
+	var data bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		data.Grow(int(min(max(info.Size(), 0), MaxFile)) + bytes.MinRead)
+	}
+	if _, err := data.ReadFrom(io.LimitReader(f, MaxFile+1)); err != nil {
 		return Spec{}, err
 	}
-	s, err := ParseSpec(data)
+	s, err := ParseSpec(data.Bytes())
 	if err != nil {
 		return Spec{}, fmt.Errorf("%s: %w", path, err)
 	}

@@ -12,8 +12,8 @@ import (
 type grounder struct {
 	*program
 	task     *pddl.Task
-	atomOf   map[atomKey]int32
-	static   map[atomKey]bool
+	atomOf   atomTable
+	static   atomTable   // the facts that never change
 	facts    [][]atomKey // by predicate: what can ever be true, as far as known
 	whole    []bool      // by predicate: facts has all of it
 	listed   []bool      // by atom: it is in facts
@@ -43,8 +43,8 @@ func compile(g *Game) (*program, error) {
 	c := &grounder{
 		program:  &program{game: g},
 		task:     t,
-		atomOf:   make(map[atomKey]int32, 4096),
-		static:   make(map[atomKey]bool, 1024),
+		atomOf:   newAtomTable(4096),
+		static:   newAtomTable(1024),
 		facts:    make([][]atomKey, len(t.Predicates)),
 		index:    make([]argIndex, 3*len(t.Predicates)),
 		whole:    make([]bool, len(t.Predicates)),
@@ -88,8 +88,8 @@ func (c *grounder) init() {
 			c.mayHold(c.atom(key))
 			continue
 		}
-		if !c.static[key] {
-			c.static[key] = true
+		if !c.static.has(key) {
+			c.static.put(key, 0)
 			c.facts[a.Pred] = append(c.facts[a.Pred], key)
 		}
 	}
@@ -100,10 +100,10 @@ func (c *grounder) init() {
 
 // atom numbers an atom; the initial ones come first.
 func (c *grounder) atom(key atomKey) int32 {
-	id, known := c.atomOf[key]
-	if !known {
+	id := c.atomOf.get(key)
+	if id < 0 {
 		id = int32(len(c.atoms))
-		c.atomOf[key] = id
+		c.atomOf.put(key, id)
 		c.atoms = append(c.atoms, key)
 		c.listed = append(c.listed, false)
 	}
@@ -157,7 +157,7 @@ func (c *grounder) join(s *pddl.Schema, known []pddl.Atom, types []int, b []int3
 	rest = append(append(rest, known[:best]...), known[best+1:]...)
 	if bestFree == 0 {
 		key := packAtom(a.Pred, a.Args, b)
-		if id, fluent := c.atomOf[key]; c.static[key] || fluent && c.listed[id] {
+		if id := c.atomOf.get(key); c.static.has(key) || id >= 0 && c.listed[id] {
 			return c.join(s, rest, types, b)
 		}
 		return nil
@@ -280,7 +280,7 @@ func (c *grounder) emit(s *pddl.Schema, b []int32) error {
 		key := packAtom(a.Pred, a.Args, b)
 		if c.task.Predicates[a.Pred].Fluent {
 			c.need = append(c.need, literal(c.atom(key)<<1|1))
-		} else if c.static[key] {
+		} else if c.static.has(key) {
 			return nil
 		}
 	}
@@ -411,7 +411,7 @@ func (c *grounder) simplify(f pddl.Formula, b []int32, negate bool) (formula, er
 	case pddl.Holds:
 		key := packAtom(f.Atom.Pred, f.Atom.Args, b)
 		if !c.task.Predicates[f.Atom.Pred].Fluent {
-			return truth(c.static[key])
+			return truth(c.static.has(key))
 		}
 		lit := literal(c.atom(key) << 1)
 		if negate {
@@ -498,7 +498,7 @@ func (c *grounder) ruledOut(f *pddl.Formula, b []int32) bool {
 			}
 		}
 		c.nodes++
-		return !c.static[packAtom(f.Atom.Pred, f.Atom.Args, b)]
+		return !c.static.has(packAtom(f.Atom.Pred, f.Atom.Args, b))
 	case pddl.Exists:
 		return c.ruledOut(&f.Kids[0], b)
 	}

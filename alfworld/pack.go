@@ -11,7 +11,7 @@ func (c *grounder) pack() error {
 	c.words = (len(c.atoms) + 63) / 64
 	c.start = make([]uint64, c.words)
 	for _, a := range c.task.Init {
-		if id, fluent := c.atomOf[packAtom(a.Pred, a.Args, nil)]; fluent {
+		if id := c.atomOf.get(packAtom(a.Pred, a.Args, nil)); id >= 0 {
 			c.start[id/64] |= 1 << (id % 64)
 		}
 	}
@@ -155,8 +155,7 @@ func (c *grounder) name() error {
 		templates[i] = tmpl
 	}
 	r := &runner{p: c.program}
-	byKey := make(map[uint64]int32, 2048)
-	byText := make(map[string]int32, 2048)
+	byKey := make(map[uint64]int32, len(c.ops))
 	for i := range c.ops {
 		op := &c.ops[i]
 		params := c.args[op.args:][:len(c.task.Actions[op.action].Params)]
@@ -167,31 +166,36 @@ func (c *grounder) name() error {
 			if err != nil {
 				return err
 			}
-			if id, known = byText[s]; !known {
-				id = int32(len(c.commands))
-				byText[s] = id
-				c.commands = append(c.commands, s)
-			}
+			id = int32(len(c.commands))
+			c.commands = append(c.commands, s)
 			if packed {
 				byKey[key] = id
 			}
 		}
 		op.command = id
 	}
+	c.rankCommands()
+	return nil
+}
+
+// rankCommands sorts the commands and drops duplicates.
+func (c *grounder) rankCommands() {
 	order := make([]int32, len(c.commands))
 	for i := range order {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(c.commands[a], c.commands[b]) })
-	rank, sorted := make([]int32, len(order)), make([]string, len(order))
-	for i, id := range order {
-		rank[id], sorted[i] = int32(i), c.commands[id]
+	rank, sorted := make([]int32, len(order)), make([]string, 0, len(order))
+	for _, id := range order {
+		if n := len(sorted); n == 0 || sorted[n-1] != c.commands[id] {
+			sorted = append(sorted, c.commands[id])
+		}
+		rank[id] = int32(len(sorted) - 1)
 	}
 	c.commands = sorted
 	for i := range c.ops {
 		c.ops[i].command = rank[c.ops[i].command]
 	}
-	return nil
 }
 
 // trigger lists each operator under the positive precondition that fewest

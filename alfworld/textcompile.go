@@ -12,9 +12,11 @@ import (
 // textCompiler turns grammar texts into parts. Symbols are expanded in place,
 // because what a symbol says depends on the placeholders bound around it.
 type textCompiler struct {
-	c     *grounder
-	nodes int
-	index map[lookupID]*factIndex
+	c      *grounder
+	nodes  int
+	index  map[lookupID]*factIndex
+	sorted map[lookupID][]textFact // with key 0
+	byPred [][]int32               // atoms of each predicate
 
 	scope   []grammar.Arg // bound placeholders, by slot
 	depth   int
@@ -31,7 +33,7 @@ type lookupID struct {
 }
 
 func newTextCompiler(c *grounder) *textCompiler {
-	return &textCompiler{c: c, index: map[lookupID]*factIndex{}}
+	return &textCompiler{c: c, index: map[lookupID]*factIndex{}, sorted: map[lookupID][]textFact{}}
 }
 
 func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) (*text, error) {
@@ -259,8 +261,13 @@ type textFact struct {
 
 // build indexes the facts of a pattern.
 func (t *textCompiler) build(id lookupID, signatures [][]int) *factIndex {
-	facts := t.facts(id.pred, signatures)
-	slices.SortFunc(facts, func(a, b textFact) int { return cmp.Compare(a.order, b.order) })
+	sorted := lookupID{pred: id.pred, types: id.types}
+	facts, known := t.sorted[sorted]
+	if !known {
+		facts = t.facts(id.pred, signatures)
+		slices.SortFunc(facts, func(a, b textFact) int { return cmp.Compare(a.order, b.order) })
+		t.sorted[sorted] = facts
+	}
 	x := &factIndex{list: make([]candidate, len(facts))}
 	var fill []int32
 	if id.key >= 0 {
@@ -314,10 +321,14 @@ func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
 		}
 		return out
 	}
-	for id, key := range t.c.atoms {
-		if key.pred() == pred%n {
-			add(int32(id), key)
+	if t.byPred == nil {
+		t.byPred = make([][]int32, n)
+		for id, key := range t.c.atoms {
+			t.byPred[key.pred()] = append(t.byPred[key.pred()], int32(id))
 		}
+	}
+	for _, id := range t.byPred[pred%n] {
+		add(id, t.c.atoms[id])
 	}
 	return out
 }
