@@ -1,9 +1,12 @@
 package alfworld
 
+import "math/bits"
+
 // atomTable maps atoms to numbers. It is a hash table with open addressing: one
 // is filled and asked some ten thousand times while a game loads.
 type atomTable struct {
-	slots []atomSlot
+	slots []atomSlot // a power of two
+	shift int        // 64 less the binary logarithm of their number
 	used  int
 }
 
@@ -14,12 +17,14 @@ type atomSlot struct {
 }
 
 // newAtomTable has room for half of size, a power of two, before it grows.
-func newAtomTable(size int) atomTable { return atomTable{slots: make([]atomSlot, size)} }
+func newAtomTable(size int) atomTable {
+	return atomTable{slots: make([]atomSlot, size), shift: 64 - bits.TrailingZeros(uint(size))}
+}
 
 // find gives the slot of key, or the empty one where it belongs.
 func (t *atomTable) find(key atomKey) *atomSlot {
 	mask := uint64(len(t.slots) - 1)
-	for i := uint64(key) * 0x9e3779b97f4a7c15 >> 20; ; i++ {
+	for i := uint64(key) * 0x9e3779b97f4a7c15 >> t.shift; ; i++ { // Fibonacci hashing
 		if s := &t.slots[i&mask]; s.id == 0 || s.key == key {
 			return s
 		}
@@ -35,6 +40,7 @@ func (t *atomTable) put(key atomKey, id int32) {
 	if t.used++; 2*t.used > len(t.slots) {
 		old := t.slots
 		t.slots = make([]atomSlot, 2*len(old))
+		t.shift--
 		for _, s := range old {
 			if s.id != 0 {
 				*t.find(s.key) = s
