@@ -90,18 +90,16 @@ func (c *strictComparer) decimalComma(a, b value) string {
 		return ""
 	}
 	whole, fraction := a.items[0].literal, a.items[1].literal
-	if whole == "" || fraction == "" || strings.ContainsAny(whole+fraction[:1]+fraction, ".-") && !strings.HasPrefix(whole, "-") ||
-		strings.Contains(fraction, ".") {
+	if !isWhole(strings.TrimPrefix(whole, "-")) || !isWhole(fraction) {
 		return ""
 	}
-	literal := whole + "." + fraction
-	if expr.Same(signedNumber(literal), b.node) {
+	if expr.Same(expr.Num(whole+"."+fraction), b.node) {
 		return RuleNumeric
 	}
 	return ""
 }
 
-func signedNumber(literal string) *expr.Node { return expr.Num(literal) }
+func isWhole(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func (c *strictComparer) inOrder(a, b []value) bool {
 	if len(a) != len(b) {

@@ -223,12 +223,39 @@ func (p *strictParser) side() (value, bool) {
 		}
 		v.items = append(v.items, next)
 	}
-	return v, true
+	return joinSets(v), true
+}
+
+// joinSets makes one set of a union of sets of elements.
+func joinSets(union value) value {
+	set := value{kind: setValue}
+	for _, part := range union.items {
+		if part.kind != setValue {
+			return union
+		}
+		set.items = append(set.items, part.items...)
+	}
+	return set
+}
+
+// named reads the commands that stand for a set.
+func (p *strictParser) named() (value, bool) {
+	t := p.take()
+	switch {
+	case t.kind != tokCommand:
+	case t.text == "emptyset" || t.text == "varnothing":
+		return value{kind: setValue}, p.closesOperand()
+	case t.text == "mathbbR":
+		infinity := expr.New(expr.Infinity)
+		low := value{kind: scalarValue, node: expr.Neg(infinity)}
+		return interval(low, false, value{kind: scalarValue, node: infinity}, false), p.closesOperand()
+	}
+	return value{}, false
 }
 
 func (p *strictParser) operand() (value, bool) {
 	start := p.pos
-	for _, parse := range []func() (value, bool){p.bracketed, p.environment, p.scalar} {
+	for _, parse := range []func() (value, bool){p.named, p.bracketed, p.environment, p.scalar} {
 		if v, ok := nested2(p, parse); ok {
 			return v, true
 		}

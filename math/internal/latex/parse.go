@@ -318,7 +318,7 @@ func (p *parser) power(functions bool) *expr.Node {
 		if exponent == nil {
 			break
 		}
-		base = expr.New(expr.Pow, base, exponent)
+		base = raise(base, exponent)
 		if p.at('_') { // a subscript after the exponent has no meaning
 			if p.subscript() == nil {
 				return p.stuck()
@@ -326,6 +326,16 @@ func (p *parser) power(functions bool) *expr.Node {
 		}
 	}
 	return base
+}
+
+// raise is base to the power exponent. sympy keeps x^0.5 apart from the square
+// root of x: a decimal is never simplified to a fraction. So here a decimal
+// power of a symbol equals only one with the same base and exponent.
+func raise(base, exponent *expr.Node) *expr.Node {
+	if exponent.Kind == expr.Number && strings.Contains(exponent.Name, ".") && !base.Constant() {
+		return &expr.Node{Kind: expr.Apply, Name: "^.", Args: []*expr.Node{base, exponent}}
+	}
+	return expr.New(expr.Pow, base, exponent)
 }
 
 // atomOrBraced: what may follow ^ and _.
