@@ -18,7 +18,6 @@ type grounder struct {
 	whole    []bool      // by predicate: facts has all of it
 	listed   []bool      // by atom: it is in facts
 	grounded []bool      // by action
-	ofType   map[int][]int32
 	work     int
 	nodes    int
 	index    []argIndex // by predicate and argument

@@ -181,7 +181,7 @@ func more(timed, split []alfworld.Spec) error {
 	const forks = 100_000
 	start := cpu()
 	for range forks {
-		sink = env.Fork()
+		runtime.KeepAlive(env.Fork())
 	}
 	fmt.Printf("fork: %.2f microseconds\n", (cpu()-start).Seconds()/forks*1e6)
 
@@ -212,8 +212,6 @@ func more(timed, split []alfworld.Spec) error {
 	return nil
 }
 
-var sink any
-
 func heapKB() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -234,7 +232,7 @@ func playMemory(g *alfworld.Game) float64 {
 		}
 	}
 	after := heapKB()
-	sink = envs
+	runtime.KeepAlive(envs)
 	return (after - before) / n
 }
 
@@ -246,7 +244,7 @@ func gameMemory(specs []alfworld.Spec) float64 {
 		games[i], _ = specs[i].Compile()
 	}
 	after := heapKB()
-	sink = games
+	runtime.KeepAlive(games)
 	return (after - before) / float64(n)
 }
 
