@@ -63,3 +63,22 @@ func TestClose(t *testing.T) {
 		t.Error("closeness is for constants only")
 	}
 }
+
+func TestDiff(t *testing.T) {
+	x := Sym("x")
+	tests := []struct{ f, want *Node }{
+		{New(Pow, x, Num("3")), New(Mul, Num("3"), New(Pow, x, Two))},
+		{New(Mul, x, Call("sin", x)), New(Add, Call("sin", x), New(Mul, x, Call("cos", x)))},
+		{New(Pow, Two, x), New(Mul, New(Pow, Two, x), Call("ln", Two))},
+		{Call("ln", New(Mul, Two, x)), Inverse(x)},
+		{Sym("y"), Num("0")},
+	}
+	for _, tt := range tests {
+		if d, ok := Diff(tt.f, "x"); !ok || !Same(d, tt.want) {
+			t.Errorf("derivative of %v: got %v, want %v", tt.f, d, tt.want)
+		}
+	}
+	if _, ok := Diff(Call("floor", x), "x"); ok {
+		t.Error("floor has no derivative")
+	}
+}

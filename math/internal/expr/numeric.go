@@ -71,9 +71,10 @@ func (p point) numeric(n *Node) (approx, error) {
 	return p.numericSeries(n)
 }
 
-// symbolValue is a complex number of modulus 0.5 to 1.7 in general position.
+// symbolValue is a complex number in general position, of modulus 0.2 to 12:
+// small and large ones, so that x+2 is not always in the right half plane.
 func (p point) symbolValue(name string) complex128 {
-	r := 0.5 + 1.2*unit(p.hash(name, 1))
+	r := math.Exp(4*unit(p.hash(name, 1)) - 1.5)
 	return cmplx.Rect(r, 2*math.Pi*unit(p.hash(name, 2)))
 }
 

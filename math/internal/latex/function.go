@@ -257,3 +257,46 @@ func (p *parser) series(name string) *expr.Node {
 	}
 	return expr.New(map[string]expr.Kind{"sum": expr.Sum, "prod": expr.Product}[name], term, variable, from, to)
 }
+
+// derivativeName begins the name of the symbol that stands for d/dx until it
+// meets the factors to its right.
+const derivativeName = "\x00d/d"
+
+// derivative reads the two parts of \frac{d}{dx} or \frac{df}{dx}; ok is false,
+// and nothing taken, for any other fraction.
+func (p *parser) derivative() (n *expr.Node, ok bool) {
+	end := p.pos
+	if p.tokens[end].kind != '{' {
+		return nil, false
+	}
+	var upper strings.Builder
+	for end++; p.tokens[end].kind != '}'; end++ {
+		if k := p.tokens[end].kind; k == eof || k == '{' || k == bad {
+			return nil, false
+		}
+		upper.WriteString(p.tokens[end].text)
+	}
+	text, isD := strings.CutPrefix(upper.String(), "d")
+	if !isD || end+3 >= len(p.tokens) || p.tokens[end+1].kind != '{' || p.tokens[end+2].kind != differential || p.tokens[end+3].kind != '}' {
+		return nil, false
+	}
+	variable := differentialName(p.tokens[end+2].text)
+	p.pos = end + 4
+	if text == "" {
+		return expr.Sym(derivativeName + variable), true
+	}
+	r, err := Parse(text)
+	if err != nil || r.Expr == nil {
+		return nil, true
+	}
+	d, known := expr.Diff(r.Expr, variable)
+	if !known {
+		return nil, true
+	}
+	return d, true
+}
+
+// differentialName is the x of dx.
+func differentialName(text string) string {
+	return strings.TrimPrefix(strings.TrimLeft(text[1:], " \t\r\n"), `\`)
+}

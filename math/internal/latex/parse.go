@@ -282,10 +282,21 @@ func multiply(factors []*expr.Node) *expr.Node {
 	case 0:
 		return nil
 	case 1:
+		if strings.HasPrefix(factors[0].Name, derivativeName) {
+			return nil
+		}
 		return factors[0]
 	}
 	kept := make([]*expr.Node, 0, len(factors))
 	for i, f := range factors {
+		if variable, ok := strings.CutPrefix(f.Name, derivativeName); ok && f.Kind == expr.Symbol {
+			d, ok := expr.Diff(multiply(factors[i+1:]), variable)
+			if !ok {
+				return nil
+			}
+			kept = append(kept, d)
+			break
+		}
 		if i > 0 && i < len(factors)-1 && f.Kind == expr.Symbol && f.Name == "x" &&
 			!factors[i-1].HasSymbol() && !factors[i+1].HasSymbol() {
 			continue
@@ -473,7 +484,7 @@ func (p *parser) atom() *expr.Node {
 		return p.number()
 	case differential:
 		p.take()
-		return expr.Sym("d" + strings.TrimPrefix(strings.TrimLeft(t.text[1:], " \t\r\n"), `\`))
+		return expr.Sym("d" + differentialName(t.text))
 	case '|', openBar:
 		return p.optional(p.ket)
 	case command:
@@ -504,7 +515,7 @@ func (p *parser) name() *expr.Node {
 		if sub == nil {
 			return p.stuck()
 		}
-		name += "_{" + sub.String() + "}"
+		name += "_{" + canonical(sub) + "}"
 		if !validNumbers(sub) {
 			return expr.Sym(invalidName)
 		}
@@ -521,8 +532,26 @@ func (p *parser) name() *expr.Node {
 	return expr.Sym(name)
 }
 
+// canonical prints a subscript as sympy does: the two parts of a sum or product
+// in alphabetical order, so that x_{i+1} is x_{1+i}.
+func canonical(n *expr.Node) string {
+	if n.Kind != expr.Add && n.Kind != expr.Mul || len(n.Args) < 2 {
+		return n.String()
+	}
+	rest := n.Args[1]
+	if len(n.Args) > 2 {
+		rest = expr.New(n.Kind, n.Args[1:]...)
+	}
+	parts := []string{canonical(n.Args[0]), canonical(rest)}
+	slices.Sort(parts)
+	return "(" + strings.Join(parts, map[expr.Kind]string{expr.Add: "+", expr.Mul: "*"}[n.Kind]) + ")"
+}
+
 func (p *parser) fraction() *expr.Node {
 	p.take()
+	if n, ok := p.derivative(); ok {
+		return n
+	}
 	part := func() *expr.Node {
 		if p.at(digit) {
 			return expr.Num(p.take().text)

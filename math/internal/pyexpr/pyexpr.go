@@ -20,12 +20,20 @@ const (
 )
 
 // Parse reads an expression of numbers, names, calls, brackets and the
-// operators + - * / **. A comment ends the text.
+// operators + - * / // % **. A comment ends the text.
 func Parse(s string) (*expr.Node, error) {
 	s, _, _ = strings.Cut(s, "#")
 	s = strings.TrimRight(s, " \t")
 	if len(s) > maxLength {
 		return nil, ErrSyntax
+	}
+	if inner, quoted := unquote(s); quoted {
+		// A Python string: sympy reads the number in it, if it is one.
+		n, err := Parse(inner)
+		if err != nil || !n.Constant() {
+			return nil, ErrSyntax
+		}
+		return n, nil
 	}
 	p := &parser{rest: s}
 	n := p.sum()
@@ -33,6 +41,15 @@ func Parse(s string) (*expr.Node, error) {
 		return nil, ErrSyntax
 	}
 	return n, nil
+}
+
+// unquote strips one pair of quotes with no other quote inside.
+func unquote(s string) (string, bool) {
+	if len(s) < 2 || s[0] != s[len(s)-1] || s[0] != '\'' && s[0] != '"' {
+		return "", false
+	}
+	inner := s[1 : len(s)-1]
+	return inner, !strings.ContainsAny(inner, "'\"\\")
 }
 
 type parser struct {
@@ -68,8 +85,16 @@ func (p *parser) term() *expr.Node {
 	n := p.factor()
 	for n != nil {
 		switch {
-		case strings.HasPrefix(p.rest, "//") || strings.HasPrefix(p.rest, "**"):
+		case strings.HasPrefix(p.rest, "**"):
 			return nil
+		case p.accept("//"):
+			n = floorQuotient(n, p.factor())
+		case p.accept("%"):
+			if d := p.factor(); d != nil {
+				n = join(expr.Add, n, negate(join(expr.Mul, d, floorQuotient(n, d))))
+			} else {
+				n = nil
+			}
 		case p.accept("*"):
 			n = join(expr.Mul, n, p.factor())
 		case p.accept("/"):
@@ -215,3 +240,11 @@ func join(kind expr.Kind, a, b *expr.Node) *expr.Node {
 func negate(n *expr.Node) *expr.Node { return join(expr.Mul, expr.MinusOne, n) }
 
 func invert(n *expr.Node) *expr.Node { return join(expr.Pow, n, expr.MinusOne) }
+
+func floorQuotient(a, b *expr.Node) *expr.Node {
+	q := join(expr.Mul, a, invert(b))
+	if q == nil {
+		return nil
+	}
+	return expr.Call("floor", q)
+}
