@@ -6,8 +6,13 @@ import (
 	"math/cmplx"
 )
 
-// Points is how many assignments two expressions with symbols must agree at.
-const Points = 12
+// Points is how many assignments two expressions with symbols are compared at,
+// and agreements at how many of them they must be known to agree: a value may
+// overflow, or be too inexact to tell.
+const (
+	Points     = 16
+	agreements = 4
+)
 
 // Closeness is when two real constants count as the same: within Absolute, or
 // within Relative of the larger.
@@ -17,16 +22,30 @@ type Closeness struct{ Absolute, Relative float64 }
 // errs on the side of false: an expression that has no value at the points
 // (1/0, a sum without whole bounds) equals nothing.
 func Same(a, b *Node) bool {
+	constant := a.Constant() && b.Constant()
+	agreed := 0
 	for k := range point(Points) {
-		if !k.same(a, b) {
+		switch k.compare(a, b) {
+		case different:
 			return false
+		case equal:
+			agreed++
 		}
-		if k == 0 && a.Constant() && b.Constant() {
-			break
+		if constant {
+			return agreed == 1
 		}
 	}
-	return true
+	return agreed >= agreements
 }
+
+// outcome is what one point says.
+type outcome uint8
+
+const (
+	unknown outcome = iota
+	equal
+	different
+)
 
 // Close is Same, or for real constants equality within the given closeness.
 func Close(a, b *Node, c Closeness) bool {
@@ -61,69 +80,74 @@ func (n *Node) Real() (float64, bool) {
 	return real(v.v), true
 }
 
-// same compares at one point. Values in the field decide when both have one;
+// compare compares at one point. Values in the field decide when both have one;
 // a constant must then also have the same magnitude, so that a number is never
 // taken for another that differs by a multiple of the prime.
-func (p point) same(a, b *Node) bool {
+func (p point) compare(a, b *Node) outcome {
 	x, err1 := p.exact(a)
 	y, err2 := p.exact(b)
 	if errors.Is(err1, errUndefined) || errors.Is(err2, errUndefined) {
-		return false
+		return different
 	}
 	exact := err1 == nil && err2 == nil
-	if exact && x != y {
-		return false
+	switch {
+	case exact && x != y:
+		return different
+	case exact && !a.Constant():
+		return equal
 	}
-	if exact && !a.Constant() {
-		return true
-	}
-	return p.sameNumeric(a, b, exact)
+	return p.compareNumeric(a, b, exact)
 }
 
 // loose is the largest error bound, relative to the value, at which two values
-// are still called equal.
+// can still be called equal.
 const loose = 1e-7
 
-func (p point) sameNumeric(a, b *Node, exact bool) bool {
+func (p point) compareNumeric(a, b *Node, exact bool) outcome {
 	x, err1 := p.numeric(a)
 	y, err2 := p.numeric(b)
 	if err1 != nil || err2 != nil {
-		return false
+		return unknown
 	}
-	if cmplx.IsInf(x.v) && cmplx.IsInf(y.v) {
-		return exact || x.v == y.v
+	if cmplx.IsInf(x.v) && cmplx.IsInf(y.v) && (exact || x.v == y.v) {
+		return equal
 	}
 	if !x.finite() || !y.finite() {
-		return false
+		return unknown
 	}
 	size := math.Max(cmplx.Abs(x.v), cmplx.Abs(y.v))
-	bound := 8 * (x.err + y.err)
-	if exact {
-		return cmplx.Abs(x.v-y.v) <= bound+1e-9*size
+	bound, apart := 8*(x.err+y.err), cmplx.Abs(x.v-y.v)
+	switch {
+	case apart > bound && (!exact || apart > bound+1e-9*size):
+		return different
+	case exact || bound <= loose*size || bound <= 1e-9:
+		return equal
 	}
-	return cmplx.Abs(x.v-y.v) <= bound && (bound <= loose*size || bound <= 1e-9)
+	return unknown
 }
 
 // Proportional reports whether a is a constant real multiple of b, not zero,
 // and the multiple.
 func Proportional(a, b *Node) (factor float64, ok bool) {
+	agreed, firstError := 0, 0.0
 	for k := range point(Points) {
 		x, err1 := k.numeric(a)
 		y, err2 := k.numeric(b)
-		if err1 != nil || err2 != nil || !x.finite() || !y.finite() ||
-			cmplx.Abs(x.v) <= 8*x.err || cmplx.Abs(y.v) <= 8*y.err {
-			return 0, false
+		if err1 != nil || err2 != nil || !x.finite() || !y.finite() {
+			continue
+		}
+		relative := 8 * (x.err/cmplx.Abs(x.v) + y.err/cmplx.Abs(y.v))
+		if !(relative <= loose) { // also where a value is zero
+			continue
 		}
 		ratio := x.v / y.v
-		if math.Abs(imag(ratio)) > 1e-9*cmplx.Abs(ratio) {
+		if agreed == 0 {
+			factor, firstError = real(ratio), relative
+		}
+		if cmplx.Abs(ratio-complex(factor, 0)) > (1e-9+relative+firstError)*math.Abs(factor) {
 			return 0, false
 		}
-		if k == 0 {
-			factor = real(ratio)
-		}
-		if math.Abs(real(ratio)-factor) > 1e-9*math.Abs(factor) {
-			return 0, false
-		}
+		agreed++
 	}
-	return factor, true
+	return factor, agreed >= agreements
 }

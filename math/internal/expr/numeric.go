@@ -71,10 +71,15 @@ func (p point) numeric(n *Node) (approx, error) {
 	return p.numericSeries(n)
 }
 
-// symbolValue is a complex number in general position, of modulus 0.2 to 12:
-// small and large ones, so that x+2 is not always in the right half plane.
+// symbolValue is a complex number in general position. At most points it is of
+// modulus 0.2 to 12, so that x+2 is not always in the right half plane; at some
+// it is near 1, where towers of exponentials stay finite.
 func (p point) symbolValue(name string) complex128 {
-	r := math.Exp(4*unit(p.hash(name, 1)) - 1.5)
+	u := unit(p.hash(name, 1))
+	r := math.Exp(4*u - 1.5)
+	if p%4 == 0 {
+		r = 0.5 + 1.2*u
+	}
 	return cmplx.Rect(r, 2*math.Pi*unit(p.hash(name, 2)))
 }
 
