@@ -13,18 +13,17 @@ type Config struct {
 	Data  []string `yaml:"data" required:"true" doc:"JSONL files of records: prompt and response, or conversations; rewards where the method learns from them"`
 	Out   string   `yaml:"out" required:"true" doc:"folder for the trained model, metrics.jsonl, TensorBoard events and checkpoints"`
 
-	Epochs       int     `yaml:"epochs" range:"[1,)" doc:"passes over the data; the paper: SFT 3, OREO 1 (1.5B), 2 (7B), 3 (MiniCPM)"`
-	MaxSteps     int     `yaml:"max_steps" range:"[0,)" doc:"stop after this many updates; 0: after the epochs"`
-	BatchSize    int     `yaml:"batch_size" range:"[1,)" doc:"sequences of one update; the paper: 128"`
-	MicroBatch   int     `yaml:"micro_batch" range:"[0,)" doc:"most sequences in memory at once; smaller needs less memory and changes no result; 0: batch_size"`
-	MicroTokens  int     `yaml:"micro_tokens" range:"[0,)" doc:"most tokens in memory at once, padding included; 0: no limit"`
-	LR           float64 `yaml:"lr" range:"(0,)" doc:"peak learning rate of the policy; the paper: SFT 2e-5, OREO 5e-6"`
-	WarmupRatio  float64 `yaml:"warmup_ratio" range:"[0,1]" doc:"share of the updates in which the learning rate rises; cosine decay to 0 follows; the paper: 0.03"`
-	WeightDecay  float64 `yaml:"weight_decay" range:"[0,)" doc:"of AdamW, on matrices only"`
-	ClipNorm     float64 `yaml:"clip_norm" range:"[0,)" doc:"limit of each model's gradient norm; 0: none; the paper: 1"`
-	MaxLen       int     `yaml:"max_len" range:"[2,)" doc:"longest sequence, tokens; the paper: 2048 (ALFWorld 4096)"`
-	Overlong     string  `yaml:"overlong" oneof:"drop|truncate|error" doc:"what becomes of a longer sequence; how many is reported"`
-	LengthGroups int     `yaml:"length_groups" range:"[0,)" doc:"sort the sequences of this many updates by length, for less padding; 0: no sorting"`
+	Epochs      int     `yaml:"epochs" range:"[1,)" doc:"passes over the data; the paper: SFT 3, OREO 1 (1.5B), 2 (7B), 3 (MiniCPM)"`
+	MaxSteps    int     `yaml:"max_steps" range:"[0,)" doc:"stop after this many updates; 0: after the epochs"`
+	BatchSize   int     `yaml:"batch_size" range:"[1,)" doc:"sequences of one update; the paper: 128"`
+	MicroBatch  int     `yaml:"micro_batch" range:"[0,)" doc:"most sequences in memory at once; smaller needs less memory and less padding, and changes no result; 0: batch_size"`
+	MicroTokens int     `yaml:"micro_tokens" range:"[0,)" doc:"most tokens in memory at once, padding included; 0: no limit"`
+	LR          float64 `yaml:"lr" range:"(0,)" doc:"peak learning rate of the policy; the paper: SFT 2e-5, OREO 5e-6"`
+	WarmupRatio float64 `yaml:"warmup_ratio" range:"[0,1]" doc:"share of the updates in which the learning rate rises; cosine decay to 0 follows; the paper: 0.03"`
+	WeightDecay float64 `yaml:"weight_decay" range:"[0,)" doc:"of AdamW, on matrices only"`
+	ClipNorm    float64 `yaml:"clip_norm" range:"[0,)" doc:"limit of each model's gradient norm; 0: none; the paper: 1"`
+	MaxLen      int     `yaml:"max_len" range:"[2,)" doc:"longest sequence, tokens; the paper: 2048 (ALFWorld 4096)"`
+	Overlong    string  `yaml:"overlong" oneof:"drop|truncate|error" doc:"what becomes of a longer sequence; how many is reported"`
 
 	Device    string `yaml:"device" doc:"auto, cpu, cuda or cuda:N"`
 	DType     string `yaml:"dtype" oneof:"auto|float32|bfloat16" doc:"of matrix products and of the saved model; auto: bfloat16 on CUDA, float32 on CPU; parameters and optimizer are float32 always"`
@@ -37,7 +36,7 @@ type Config struct {
 // defaults are the paper's settings where it names them.
 func defaults() Config {
 	return Config{
-		Epochs: 1, BatchSize: 128, WarmupRatio: 0.03, ClipNorm: 1, MaxLen: 2048, Overlong: string(data.Fail), LengthGroups: 8,
+		Epochs: 1, BatchSize: 128, WarmupRatio: 0.03, ClipNorm: 1, MaxLen: 2048, Overlong: string(data.Fail),
 		Device: "auto", DType: "auto", SaveEvery: 200, KeepLast: 2,
 	}
 }

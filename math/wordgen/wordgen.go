@@ -5,12 +5,15 @@
 //
 //	Mia has 7 apples. She sells 5, picks 3 and buys 4. She drops 8, buys 4 and sells 2. How many apples are left?
 //
-// Each day is one line of the solution, and there are two honest ways to write
-// it. By parts, every intermediate stock is written down; in the head, only the
-// stock at the end of the day is:
+// There are two honest ways to write the solution. By parts, each day is a line
+// with every stock in between; in the head, one line has all changes and only
+// the last stock:
 //
 //	By parts: 7-5=2, 2+3=5, 5+4=9
-//	In the head: 3
+//	By parts: 9-8=1, 1+4=5, 5-2=3
+//	#### 3
+//
+//	In the head: 7-5+3+4-8+4-2=3
 //	#### 3
 //
 // All annotated solutions are right. How often an annotator works in the head
@@ -23,7 +26,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 )
 
 // Config says which problems are made. All fields count; start from DefaultConfig.
@@ -34,7 +36,7 @@ type Config struct {
 	Changes   int       // changes per day, 2 to 9
 	MaxStock  int       // largest stock that occurs, 9 to 999
 	MaxChange int       // largest change, 1 to MaxStock
-	HeadShare []float64 // per scene: share of annotated lines done in the head, 0 to 1
+	HeadShare []float64 // per scene: share of annotated solutions done in the head, 0 to 1
 }
 
 // DefaultConfig returns the problems of the demo: one-digit numbers, and six
@@ -79,7 +81,7 @@ func (c Config) Validate() error {
 type Problem struct {
 	ID       string  `json:"id"`
 	Question string  `json:"question"`
-	Solution string  `json:"solution"` // one line per day, then "#### answer"
+	Solution string  `json:"solution"` // in one of the two styles, then "#### answer"
 	Answer   string  `json:"answer"`
 	Scene    string  `json:"scene"`
 	Start    int     `json:"start"` // stock before the first day
@@ -146,7 +148,11 @@ func (g *Generator) draw() Problem {
 		stock += sum(changes)
 	}
 	p.Question = scenes[i].question(who, p, g.rng)
-	p.Solution = g.solution(p, g.cfg.HeadShare[i])
+	style := ByParts
+	if g.rng.Float64() < g.cfg.HeadShare[i] {
+		style = InHead
+	}
+	p.Solution = p.Solve(style)
 	p.Answer = strconv.Itoa(stock)
 	return p
 }
@@ -165,23 +171,6 @@ func (g *Generator) drawChanges(stock int) []int {
 		}
 	}
 	return changes
-}
-
-// solution writes each line in one of the two styles.
-func (g *Generator) solution(p Problem, headShare float64) string {
-	var b strings.Builder
-	stock := p.Start
-	for _, changes := range p.Days {
-		style := ByParts
-		if g.rng.Float64() < headShare {
-			style = InHead
-		}
-		b.WriteString(line(style, stock, changes))
-		b.WriteByte('\n')
-		stock += sum(changes)
-	}
-	fmt.Fprintf(&b, "%s%d", answerMark, stock)
-	return b.String()
 }
 
 func sum(changes []int) int {

@@ -322,37 +322,35 @@ func ids(updates ...*Update) (all []string) {
 
 func TestLoaderCoversEachEpoch(t *testing.T) {
 	seqs := randomSequences(103)
-	for _, bucket := range []int{0, 1, 3, 50} {
-		l := loader(t, seqs, LoaderConfig{GlobalBatch: 10, MicroBatch: 4, Bucket: bucket, Seed: 7})
-		var epochs [2][]string
-		for e := range epochs {
-			for i := range l.UpdatesPerEpoch() {
-				u := l.Next()
-				if u.Epoch != e || u.Index != i {
-					t.Fatalf("update %d of epoch %d calls itself %d of %d", i, e, u.Index, u.Epoch)
-				}
-				if want := min(10, 103-10*i); u.Sequences != want {
-					t.Errorf("update %d has %d sequences, want %d", i, u.Sequences, want)
-				}
-				epochs[e] = append(epochs[e], ids(u)...)
+	l := loader(t, seqs, LoaderConfig{GlobalBatch: 10, MicroBatch: 4, Seed: 7})
+	var epochs [2][]string
+	for e := range epochs {
+		for i := range l.UpdatesPerEpoch() {
+			u := l.Next()
+			if u.Epoch != e || u.Index != i {
+				t.Fatalf("update %d of epoch %d calls itself %d of %d", i, e, u.Index, u.Epoch)
 			}
-			seen := map[string]bool{}
-			for _, id := range epochs[e] {
-				seen[id] = true
+			if want := min(10, 103-10*i); u.Sequences != want {
+				t.Errorf("update %d has %d sequences, want %d", i, u.Sequences, want)
 			}
-			if len(seen) != 103 || len(epochs[e]) != 103 {
-				t.Errorf("bucket %d, epoch %d: %d sequences, %d distinct, want 103", bucket, e, len(epochs[e]), len(seen))
-			}
+			epochs[e] = append(epochs[e], ids(u)...)
 		}
-		if reflect.DeepEqual(epochs[0], epochs[1]) {
-			t.Errorf("bucket %d: both epochs have the same order", bucket)
+		seen := map[string]bool{}
+		for _, id := range epochs[e] {
+			seen[id] = true
 		}
+		if len(seen) != 103 || len(epochs[e]) != 103 {
+			t.Errorf("epoch %d: %d sequences, %d distinct, want 103", e, len(epochs[e]), len(seen))
+		}
+	}
+	if reflect.DeepEqual(epochs[0], epochs[1]) {
+		t.Error("both epochs have the same order")
 	}
 }
 
 func TestLoaderResumes(t *testing.T) {
 	seqs := randomSequences(50)
-	cfg := LoaderConfig{GlobalBatch: 8, MicroBatch: 3, Bucket: 2, Seed: 3}
+	cfg := LoaderConfig{GlobalBatch: 8, MicroBatch: 3, Seed: 3}
 	l := loader(t, seqs, cfg)
 	var positions []Position
 	var updates []*Update
@@ -370,15 +368,15 @@ func TestLoaderResumes(t *testing.T) {
 		}
 	}
 	for name, other := range map[string]*Loader{
-		"seed":  loader(t, seqs, LoaderConfig{GlobalBatch: 8, Bucket: 2, Seed: 4}),
-		"batch": loader(t, seqs, LoaderConfig{GlobalBatch: 4, Bucket: 2, Seed: 3}),
+		"seed":  loader(t, seqs, LoaderConfig{GlobalBatch: 8, Seed: 4}),
+		"batch": loader(t, seqs, LoaderConfig{GlobalBatch: 4, Seed: 3}),
 		"data":  loader(t, seqs[1:], cfg),
 	} {
 		if err := other.Seek(positions[2]); err == nil {
 			t.Errorf("Seek accepts a position of another %s", name)
 		}
 	}
-	if err := loader(t, seqs, LoaderConfig{GlobalBatch: 8, MicroTokens: 100, Bucket: 2, Seed: 3, World: 4}).Seek(positions[2]); err != nil {
+	if err := loader(t, seqs, LoaderConfig{GlobalBatch: 8, MicroTokens: 100, Seed: 3, World: 4}).Seek(positions[2]); err != nil {
 		t.Errorf("Seek with other ranks and micro batches: %v", err)
 	}
 	bad := positions[0]
@@ -454,10 +452,11 @@ func means(b *Batch, value func(int64) float64) [2]float64 {
 	return m
 }
 
-func TestBucketsSavePadding(t *testing.T) {
+// Within an update, sequences of like length share a batch.
+func TestMicroBatchesSavePadding(t *testing.T) {
 	seqs := randomSequences(512)
-	padding := func(bucket int) float64 {
-		l := loader(t, seqs, LoaderConfig{GlobalBatch: 16, Bucket: bucket})
+	padding := func(micro int) float64 {
+		l := loader(t, seqs, LoaderConfig{GlobalBatch: 64, MicroBatch: micro})
 		cells, valid := 0, 0
 		for range l.UpdatesPerEpoch() {
 			for _, b := range l.Next().Micro {
@@ -466,9 +465,9 @@ func TestBucketsSavePadding(t *testing.T) {
 		}
 		return 1 - float64(valid)/float64(cells)
 	}
-	random, bucketed := padding(0), padding(8)
-	if random < 0.3 || bucketed > 0.12 {
-		t.Errorf("padding %.2f without and %.2f with buckets", random, bucketed)
+	whole, cut := padding(0), padding(8)
+	if whole < 0.3 || cut > 0.12 {
+		t.Errorf("padding %.2f in one piece and %.2f in batches of 8", whole, cut)
 	}
 }
 

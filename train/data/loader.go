@@ -9,14 +9,15 @@ import (
 	"slices"
 )
 
-// LoaderConfig says how sequences become batches. Only Seed, GlobalBatch and
-// Bucket decide which sequences are in which update; the rest only decides how
-// an update is cut into pieces.
+// LoaderConfig says how sequences become batches. Only Seed and GlobalBatch
+// decide which sequences are in which update; the rest only decides how an
+// update is cut into pieces. Sequences are never sorted by length across
+// updates: where length goes with content, updates of one kind each would learn
+// another distribution than the data's.
 type LoaderConfig struct {
 	GlobalBatch int    // sequences of one update, over all ranks
 	MicroBatch  int    // most sequences of one batch; 0: GlobalBatch
 	MicroTokens int    // most tokens of one batch, padding included; 0: no limit; one sequence may exceed it
-	Bucket      int    // sort this many updates' sequences by length together, for less padding; 0: updates are random
 	Seed        uint64 // of the shuffling
 	Rank, World int    // this process among World (0 is 1)
 }
@@ -63,8 +64,8 @@ func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
 		return nil, errors.New("no sequences to load")
 	case cfg.GlobalBatch < 1:
 		return nil, fmt.Errorf("global batch of %d sequences: want at least 1", cfg.GlobalBatch)
-	case cfg.MicroBatch < 1 || cfg.MicroTokens < 0 || cfg.Bucket < 0:
-		return nil, fmt.Errorf("micro batch of %d sequences, %d tokens, bucket of %d updates: want no negative number", cfg.MicroBatch, cfg.MicroTokens, cfg.Bucket)
+	case cfg.MicroBatch < 1 || cfg.MicroTokens < 0:
+		return nil, fmt.Errorf("micro batch of %d sequences, %d tokens: want no negative number", cfg.MicroBatch, cfg.MicroTokens)
 	case cfg.Rank < 0 || cfg.Rank >= cfg.World:
 		return nil, fmt.Errorf("rank %d of %d processes", cfg.Rank, cfg.World)
 	}
@@ -111,22 +112,7 @@ func (l *Loader) Seek(p Position) error {
 // shuffle returns the order of an epoch: all sequences, an update after the
 // other.
 func (l *Loader) shuffle(epoch int) []int {
-	rng := rand.New(rand.NewPCG(l.cfg.Seed, uint64(epoch)))
-	order := rng.Perm(len(l.seqs))
-	if l.cfg.Bucket == 0 {
-		return order
-	}
-	for window := range slices.Chunk(order, l.cfg.Bucket*l.cfg.GlobalBatch) {
-		l.longestFirst(window)
-	}
-	// Updates of one window came out by length: mix them. A smaller last one
-	// stays last, since updates are found by their index.
-	size := l.cfg.GlobalBatch
-	mixed := make([]int, 0, len(order))
-	for _, u := range rng.Perm(len(order) / size) {
-		mixed = append(mixed, order[u*size:(u+1)*size]...)
-	}
-	return append(mixed, order[len(mixed):]...)
+	return rand.New(rand.NewPCG(l.cfg.Seed, uint64(epoch))).Perm(len(l.seqs))
 }
 
 // update cuts the sequences of one update, given by their indices, into micro
@@ -173,7 +159,7 @@ func (l *Loader) longestFirst(members []int) {
 func fingerprint(seqs []Sequence, cfg LoaderConfig) string {
 	h := fnv.New64a()
 	var buf []byte
-	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(cfg.Bucket), uint64(len(seqs))} {
+	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(len(seqs))} {
 		buf = binary.LittleEndian.AppendUint64(buf, n)
 	}
 	h.Write(buf)
