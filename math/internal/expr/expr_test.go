@@ -19,6 +19,7 @@ func TestSame(t *testing.T) {
 		{"decimal and fraction", Num("0.125"), Inverse(Num("8")), true},
 		{"rationalised root", Inverse(Sqrt(Two)), mul(Sqrt(Two), Half), true},
 		{"root of a square", Sqrt(pow(x, Two)), x, false},
+		{"root of a shifted square", Sqrt(pow(add(x, Two), Two)), add(x, Two), false},
 		{"root of a product", Sqrt(mul(x, y)), mul(Sqrt(x), Sqrt(y)), false},
 		{"pythagoras", add(pow(Call("sin", x), Two), pow(Call("cos", x), Two)), One, true},
 		{"secant", pow(Call("sec", x), Two), add(pow(Call("tan", x), Two), One), true},

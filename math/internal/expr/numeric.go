@@ -72,11 +72,11 @@ func (p point) numeric(n *Node) (approx, error) {
 }
 
 // symbolValue is a complex number in general position. At most points it is of
-// modulus 0.2 to 12, so that x+2 is not always in the right half plane; at some
+// modulus 0.6 to 90, so that x+2 is not always in the right half plane; at some
 // it is near 1, where towers of exponentials stay finite.
 func (p point) symbolValue(name string) complex128 {
 	u := unit(p.hash(name, 1))
-	r := math.Exp(4*u - 1.5)
+	r := math.Exp(5*u - 0.5)
 	if p%4 == 0 {
 		r = 0.5 + 1.2*u
 	}
