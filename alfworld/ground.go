@@ -76,11 +76,11 @@ func compile(g *Game) (*program, error) {
 }
 
 func (c *grounder) init() {
-	c.atoms = make([]atomKey, 0, 4096)
-	c.listed = make([]bool, 0, 4096)
-	c.ops = make([]operator, 0, 4096)
-	c.literals = make([]literal, 0, 16384)
-	c.args = make([]int32, 0, 16384)
+	c.atoms = make([]atomKey, 0, 2048)
+	c.listed = make([]bool, 0, 2048)
+	c.ops = make([]operator, 0, 2048)
+	c.literals = make([]literal, 0, 8192)
+	c.args = make([]int32, 0, 8192)
 	for _, a := range c.task.Init {
 		key := packAtom(a.Pred, a.Args, nil)
 		if c.task.Predicates[a.Pred].Fluent {

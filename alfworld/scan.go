@@ -3,6 +3,7 @@ package alfworld
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -111,7 +112,8 @@ func (s *jsonScanner) str() (string, bool) {
 	if end < 0 {
 		return "", false
 	}
-	out := make([]byte, 0, end)
+	var out strings.Builder
+	out.Grow(end)
 	for {
 		run := s.pos
 		for run < len(s.data) && s.data[run] != '"' && s.data[run] != '\\' {
@@ -123,24 +125,24 @@ func (s *jsonScanner) str() (string, bool) {
 		if run >= len(s.data) {
 			return "", false
 		}
-		out = append(out, s.data[s.pos:run]...)
+		out.Write(s.data[s.pos:run])
 		s.pos = run + 1
 		if s.data[run] == '"' {
-			return string(out), true
+			return out.String(), true
 		}
 		if bytes.HasPrefix(s.data[s.pos:], []byte("u")) && s.pos+5 <= len(s.data) {
 			code, err := strconv.ParseUint(string(s.data[s.pos+1:s.pos+5]), 16, 16)
 			if err != nil || code >= 0xd800 && code < 0xe000 {
 				return "", false
 			}
-			out = utf8.AppendRune(out, rune(code))
+			out.WriteRune(rune(code))
 			s.pos += 5
 			continue
 		}
 		if s.pos == len(s.data) || plainEscapes[s.data[s.pos]] == 0 {
 			return "", false
 		}
-		out = append(out, plainEscapes[s.data[s.pos]])
+		out.WriteByte(plainEscapes[s.data[s.pos]])
 		s.pos++
 	}
 }
