@@ -12,6 +12,15 @@
 // answer string, comparison as numbers, part by part, and as expressions. Where
 // Python calls sympy, package expr compares values at pseudo-random points.
 //
+// # Where deepseekmath is known to depart from the script
+//
+//   - Integrals are not computed: \int_0^1 x dx is not 1/2.
+//   - |z|^2 is found equal to z\overline{z}, which sympy does not see.
+//   - Of Python's expressions only arithmetic is read: 5\&3 is not 1.
+//   - An answer of more than 16 kB is compared as it stands, one of more than 2 kB
+//     is not parsed, and the text parsed in one grading is bounded. The script
+//     would run on, or be killed by OREO's time-out and count as wrong.
+//
 // # Where strict and deepseekmath differ on purpose
 //
 //	class                 example (answer, reference)       deepseekmath  strict
