@@ -108,10 +108,16 @@ func (c *grounder) compileTexts() error {
 func (r *runner) intro() (string, error) { return r.render(r.p.intro, nil) }
 
 func (r *runner) render(t *text, args []int32) (string, error) {
+	err := r.expand(t, args)
+	return string(r.out), err
+}
+
+// expand leaves the text in r.out.
+func (r *runner) expand(t *text, args []int32) error {
 	copy(r.env[:], args)
 	r.out, r.work, r.err = r.out[:0], maxWork, nil
 	r.write(t.parts)
-	return string(r.out), r.err
+	return r.err
 }
 
 func (r *runner) write(parts []part) {

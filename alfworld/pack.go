@@ -1,6 +1,8 @@
 package alfworld
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,43 +158,64 @@ func (c *grounder) name() error {
 	}
 	r := &runner{p: c.program}
 	byKey := make(map[uint64]int32, len(c.ops))
+	var all strings.Builder // of which the commands are parts
+	var ends []int
 	for i := range c.ops {
 		op := &c.ops[i]
 		params := c.args[op.args:][:len(c.task.Actions[op.action].Params)]
 		key, packed := templates[op.action].key(op.action, params)
 		id, known := byKey[key]
 		if !known || !packed {
-			s, err := r.render(templates[op.action], params)
-			if err != nil {
+			if err := r.expand(templates[op.action], params); err != nil {
 				return err
 			}
-			id = int32(len(c.commands))
-			c.commands = append(c.commands, s)
+			all.Write(r.out)
+			id = int32(len(ends))
+			ends = append(ends, all.Len())
 			if packed {
 				byKey[key] = id
 			}
 		}
 		op.command = id
 	}
-	c.rankCommands()
+	commands, from := make([]string, len(ends)), 0
+	for i, end := range ends {
+		commands[i] = all.String()[from:end]
+		from = end
+	}
+	c.rank(commands)
 	return nil
 }
 
-// rankCommands sorts the commands and drops duplicates.
-func (c *grounder) rankCommands() {
-	order := make([]int32, len(c.commands))
-	for i := range order {
-		order[i] = int32(i)
+// rank sorts the commands, drops duplicates and renumbers the operators.
+func (c *grounder) rank(commands []string) {
+	type entry struct {
+		first, second uint64 // the first 16 bytes, which decide most comparisons
+		id            int32
 	}
-	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(c.commands[a], c.commands[b]) })
-	rank, sorted := make([]int32, len(order)), make([]string, 0, len(order))
-	for _, id := range order {
-		if n := len(sorted); n == 0 || sorted[n-1] != c.commands[id] {
-			sorted = append(sorted, c.commands[id])
+	order := make([]entry, len(commands))
+	for i, s := range commands {
+		var head [16]byte
+		copy(head[:], s)
+		order[i] = entry{binary.BigEndian.Uint64(head[:8]), binary.BigEndian.Uint64(head[8:]), int32(i)}
+	}
+	slices.SortFunc(order, func(a, b entry) int {
+		if d := cmp.Compare(a.first, b.first); d != 0 {
+			return d
 		}
-		rank[id] = int32(len(sorted) - 1)
+		if d := cmp.Compare(a.second, b.second); d != 0 {
+			return d
+		}
+		return strings.Compare(commands[a.id], commands[b.id])
+	})
+	rank := make([]int32, len(order))
+	c.commands = make([]string, 0, len(order))
+	for _, e := range order {
+		if n := len(c.commands); n == 0 || c.commands[n-1] != commands[e.id] {
+			c.commands = append(c.commands, commands[e.id])
+		}
+		rank[e.id] = int32(len(c.commands) - 1)
 	}
-	c.commands = sorted
 	for i := range c.ops {
 		c.ops[i].command = rank[c.ops[i].command]
 	}
