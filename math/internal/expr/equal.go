@@ -93,7 +93,7 @@ func (p point) compare(a, b *Node) outcome {
 	switch {
 	case exact && x != y:
 		return different
-	case exact && !a.Constant():
+	case exact && !(a.Constant() && b.Constant()):
 		return equal
 	}
 	return p.compareNumeric(a, b, exact)

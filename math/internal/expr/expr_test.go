@@ -30,6 +30,7 @@ func TestSame(t *testing.T) {
 		{"factorial", Call("factorial", add(x, One)), mul(add(x, One), Call("factorial", x)), true},
 		{"division by zero", Inverse(Num("0")), Inverse(Num("0")), false},
 		{"multiple of the prime", Num("3947821360925143199"), Num("0"), false},
+		{"zero to a power", pow(Num("0"), Two), mul(Num("0"), x), true},
 		{"huge powers", pow(Two, Num("4000")), mul(Two, pow(Two, Num("3999"))), true},
 		{"different huge powers", pow(Two, Num("4000")), pow(Two, Num("3999")), false},
 		{"sum", &Node{Kind: Sum, Args: []*Node{x, x, One, Ten}}, Num("55"), true},

@@ -129,7 +129,7 @@ func rationalPow(b approx, num, den int64) (approx, error) {
 	if num == 0 {
 		return approx{v: 1}, nil
 	}
-	if cmplx.Abs(b.v) <= b.err && (num < 0 || den != 1) {
+	if cmplx.Abs(b.v) <= b.err && (b.v == 0 || num < 0 || den != 1) {
 		if num < 0 {
 			return approx{}, errUndefined
 		}
