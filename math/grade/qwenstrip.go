@@ -47,7 +47,7 @@ func lastBox(text string) string {
 
 func markedAnswer(text string) string {
 	for _, marker := range []string{"he answer is", "final answer is"} {
-		if i := strings.LastIndex(text, marker); i >= 0 {
+		if i := lastIndexOf(text, marker); i >= 0 {
 			return strip(text[i+len(marker):])
 		}
 	}

@@ -145,7 +145,7 @@ var answerMarkers = []string{"inal answer is", "he answer is", "#### ", "nswer:"
 func markerIndex(text string) int {
 	last := -1
 	for _, m := range answerMarkers {
-		if i := strings.LastIndex(text, m); i >= 0 {
+		if i := lastIndexOf(text, m); i >= 0 {
 			last = max(last, i+len(m))
 		}
 	}
