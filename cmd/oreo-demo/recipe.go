@@ -36,7 +36,7 @@ func standard() recipe {
 		problems:  wordgen.DefaultConfig(),
 		annotated: 8000, sampled: 2000, tested: 2000,
 		vocab: 640, hidden: 128, intermediate: 352, layers: 4, heads: 4, maxPositions: 256,
-		sft:      stageSettings{lr: 2e-3, batchSize: 32, epochs: 4},
+		sft:      stageSettings{lr: 2e-3, batchSize: 32, epochs: 3},
 		samples:  4,
 		oreo:     stageSettings{lr: 3e-4, batchSize: 32, epochs: 1},
 		criticLR: 1e-3, beta: 0.1, alpha: 0.01,
