@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/oreo-go/oreo/cmd/internal/report"
+	"github.com/oreo-go/oreo/math/wordgen"
 	"github.com/oreo-go/oreo/runtime/jsonl"
 )
 
@@ -53,6 +54,7 @@ func (d *demo) report(w io.Writer) error {
 		"Measured on %d problems that no stage has seen; intervals are 95 %% (Wilson; the gain: paired by problem).",
 		d.seed, d.annotated, d.samples, d.sampled, d.tested))
 	page.Heading("Accuracy").Table(header, table).Plot(widths(rows))
+	styles(page, rows)
 	for _, add := range []func(*report.Page) error{d.curves, func(p *report.Page) error { return d.values(p, rows) }, d.stageTimes} {
 		if err := add(page); err != nil {
 			return err
@@ -136,6 +138,31 @@ func widths(rows []measured) report.Plot {
 		}
 	}
 	return report.Plot{Title: "Accuracy over the width of the search", XLabel: "beams B (1: greedy)", YLabel: "correct, %", Series: []report.Series{beam, sft}}
+}
+
+// styles shows what explains the gains: which way of calculating each policy
+// chooses, and how well it does it.
+func styles(page *report.Page, rows []measured) {
+	var table [][]string
+	for _, r := range rows {
+		row := []string{r.name}
+		for _, style := range []wordgen.Style{wordgen.ByParts, wordgen.InHead} {
+			n, right := 0, 0
+			for _, a := range r.answers {
+				if wordgen.StyleOf(a.Text) == style {
+					n++
+					if a.Correct {
+						right++
+					}
+				}
+			}
+			row = append(row, fmt.Sprintf("%.1f %%", 100*float64(n)/float64(len(r.answers))), fmt.Sprintf("%.1f %%", 100*float64(right)/float64(max(n, 1))))
+		}
+		table = append(table, row)
+	}
+	page.Heading("How it calculates").
+		Text("The annotated solutions are all right, but some are worked by parts and some in the head. The model can do only one of the two reliably; nothing but the reward tells it which.").
+		Table([]string{"policy and search", "by parts", "of these right", "in the head", "of these right"}, table)
 }
 
 // curves plots how training went, from the runs' metrics.jsonl.
