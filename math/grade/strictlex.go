@@ -166,6 +166,29 @@ func (l *lexer) number() {
 	}
 	l.rest = l.rest[n:]
 	l.add(tokNumber, text)
+	l.powerOfTen()
+}
+
+// powerOfTen reads the e-5 of 2.5e-5.
+func (l *lexer) powerOfTen() {
+	if l.rest == "" || l.rest[0] != 'e' && l.rest[0] != 'E' {
+		return
+	}
+	sign := len(l.rest[1:]) - len(strings.TrimLeft(l.rest[1:], "+-"))
+	n := leadingDigits(l.rest[1+sign:])
+	if sign > 1 || n == 0 || n > 3 {
+		return
+	}
+	exponent := l.rest[1+sign : 1+sign+n]
+	minus := sign == 1 && l.rest[1] == '-'
+	l.rest = l.rest[1+sign+n:]
+	l.add(tokMark, "*")
+	l.add(tokNumber, "10")
+	l.add(tokMark, "^")
+	if minus {
+		l.add(tokMark, "-")
+	}
+	l.add(tokNumber, exponent)
 }
 
 // takesDigit reports whether a single digit is an argument here, as both are in
