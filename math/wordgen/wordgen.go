@@ -49,7 +49,7 @@ func DefaultConfig() Config {
 		Changes:   3,
 		MaxStock:  9,
 		MaxChange: 9,
-		HeadShare: []float64{0.30, 0.45, 0.60, 0.75, 0.88, 0.95},
+		HeadShare: []float64{0.30, 0.45, 0.60, 0.70, 0.93, 0.95},
 	}
 }
 
