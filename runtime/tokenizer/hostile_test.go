@@ -66,7 +66,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"normalizer", `{"type":"Nmt"}`, `normalizer: type "Nmt" is not supported`},
 		{"normalizer", `{"type":"Replace","pattern":{"String":""},"content":"x"}`, "normalizer: Replace"},
 		{"normalizer", `{"type":"Replace","pattern":{"String":"a"},"content":"` + strings.Repeat("x", 100) + `"}`, "lengthen"},
-		{"normalizer", `{"type":"Prepend","prepend":"` + strings.Repeat("x", 100) + `"}`, "normalizer: Prepend"},
+		{"normalizer", `{"type":"Prepend","prepend":"` + strings.Repeat("x", 100) + `"}`, "normalizer: type Prepend"},
 		{"normalizer", deep, "nested"},
 		{"pre_tokenizer", `{"type":"Split","pattern":{"Regex":"(("},"behavior":"Isolated"}`, "pre_tokenizer: Split pattern"},
 		{"pre_tokenizer", `{"type":"Split","pattern":{"String":"a"},"behavior":"Sideways"}`, "Sideways"},

@@ -116,7 +116,7 @@ func buildNormalizers(n *node) ([]normalizer, error) {
 			out = append(out, unicodeNormalizer{form})
 		case s.Type == "Prepend":
 			if len(s.Prepend) > maxGrowth {
-				return nil, fmt.Errorf("Prepend of %d bytes, more than %d", len(s.Prepend), maxGrowth)
+				return nil, fmt.Errorf("type Prepend of %d bytes, more than %d", len(s.Prepend), maxGrowth)
 			}
 			out = append(out, prependNormalizer{s.Prepend})
 		case s.Type == "Replace":
@@ -125,7 +125,7 @@ func buildNormalizers(n *node) ([]normalizer, error) {
 				return nil, err
 			}
 			if growth *= max(1, len(s.Content)); growth > maxGrowth {
-				return nil, fmt.Errorf("Replace content may lengthen a text more than %d times", maxGrowth)
+				return nil, fmt.Errorf("type Replace content may lengthen a text more than %d times", maxGrowth)
 			}
 			out = append(out, replaceNormalizer{m, s.Content})
 		default:
@@ -190,17 +190,17 @@ func buildMetaspace(s *node) (metaspaceSplitter, error) {
 		}
 	}
 	if len(m.mark) > maxGrowth {
-		return m, fmt.Errorf("Metaspace replacement of %d bytes, more than %d", len(m.mark), maxGrowth)
+		return m, fmt.Errorf("type Metaspace replacement of %d bytes, more than %d", len(m.mark), maxGrowth)
 	}
 	if !slices.Contains([]string{"always", "first", "never"}, m.prepend) {
-		return m, fmt.Errorf("Metaspace prepend_scheme %q is not always, first or never", m.prepend)
+		return m, fmt.Errorf("type Metaspace prepend_scheme %q is not always, first or never", m.prepend)
 	}
 	return m, nil
 }
 
 func buildSplit(s *node) (splitter, error) {
 	if !slices.Contains(splitBehaviors, s.Behavior) {
-		return nil, fmt.Errorf("Split behavior %q is not one of %v", s.Behavior, splitBehaviors)
+		return nil, fmt.Errorf("type Split behavior %q is not one of %v", s.Behavior, splitBehaviors)
 	}
 	if s.Pattern != nil && s.Pattern.Regex != nil {
 		// The scanners cover every character, so isolating matches and keeping only matches are the same.
@@ -242,7 +242,7 @@ func buildDecoder(n *node) (tokenDecoder, error) {
 			}
 		case s.Type == "Replace" && !d.byteFallback && !fused:
 			if s.Pattern == nil || s.Pattern.String == nil || *s.Pattern.String == "" || len(s.Content) > maxGrowth {
-				return d, errors.New("Replace needs a pattern of kind String and a short content")
+				return d, errors.New("type Replace needs a pattern of kind String and a short content")
 			}
 			d.replace = append(d.replace, replacement{*s.Pattern.String, s.Content})
 		case s.Type == "ByteFallback" && !fused:
