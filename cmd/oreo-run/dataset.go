@@ -7,8 +7,8 @@ import (
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/math/dataset"
+	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/chat"
-	"github.com/oreo-go/oreo/runtime/jsonl"
 	"github.com/oreo-go/oreo/runtime/traj"
 )
 
@@ -49,35 +49,23 @@ func runDataset(c *urfave.Context) error {
 	if n := c.Int("limit"); n > 0 && n < len(all) {
 		all = all[:n]
 	}
-	if path := c.String("problems"); path != "" {
-		if err := writeAll(path, all, func(p dataset.Problem) any { return p }); err != nil {
-			return err
-		}
-	}
-	if path := c.String("demonstrations"); path != "" {
-		return writeAll(path, all, func(p dataset.Problem) any {
-			record := traj.Record{ID: p.ID, Dataset: p.Dataset}
-			if prompt := ask(problem{Question: p.Question}); prompt.Messages != nil {
-				record.Conversations = append(prompt.Messages, chat.Message{Role: "assistant", Content: p.Solution})
-			} else {
-				record.Prompt, record.Response = prompt.Text, p.Solution
-			}
-			return record
-		})
-	}
-	return nil
-}
-
-func writeAll(path string, problems []dataset.Problem, line func(dataset.Problem) any) (err error) {
-	w, err := jsonl.Create(path)
-	if err != nil {
+	if err := writeRecords(c.String("problems"), all); err != nil {
 		return err
 	}
-	defer func() { err = finish(w, err) }()
-	for _, p := range problems {
-		if err := w.Write(line(p)); err != nil {
-			return err
-		}
+	demonstrations := make([]traj.Record, len(all))
+	for i, p := range all {
+		demonstrations[i] = demonstration(p, ask(problem{Question: p.Question}))
 	}
-	return nil
+	return writeRecords(c.String("demonstrations"), demonstrations)
+}
+
+// demonstration is the data set's own solution as a record for SFT.
+func demonstration(p dataset.Problem, prompt runtime.Prompt) traj.Record {
+	record := traj.Record{ID: p.ID, Dataset: p.Dataset}
+	if prompt.Messages != nil {
+		record.Conversations = append(prompt.Messages, chat.Message{Role: "assistant", Content: p.Solution})
+	} else {
+		record.Prompt, record.Response = prompt.Text, p.Solution
+	}
+	return record
 }

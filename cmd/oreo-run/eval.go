@@ -13,7 +13,6 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/runtime"
-	"github.com/oreo-go/oreo/runtime/jsonl"
 )
 
 func evalCommand() *urfave.Command {
@@ -114,7 +113,7 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	}
 	result.Seconds = time.Since(start).Seconds()
 	result.count(answers)
-	return result, writeAnswers(c.String("answers"), answers)
+	return result, writeRecords(c.String("answers"), answers)
 }
 
 // evalFlags refuses flags that the way of answering has no use for.
@@ -180,23 +179,6 @@ func (r *evalResult) count(answers []foundAnswer) {
 	}
 	r.Accuracy = float64(r.Correct) / float64(r.N)
 	r.Lo, r.Hi = report.Wilson(r.Correct, r.N)
-}
-
-func writeAnswers(path string, answers []foundAnswer) (err error) {
-	if path == "" {
-		return nil
-	}
-	w, err := jsonl.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = finish(w, err) }()
-	for _, a := range answers {
-		if err := w.Write(a); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // print writes the result to --out and shows it.

@@ -84,3 +84,21 @@ func finish(w *jsonl.Writer, err error) error {
 	}
 	return w.Close()
 }
+
+// writeRecords writes nothing where no path is given.
+func writeRecords[T any](path string, records []T) (err error) {
+	if path == "" {
+		return nil
+	}
+	w, err := jsonl.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = finish(w, err) }()
+	for _, r := range records {
+		if err := w.Write(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

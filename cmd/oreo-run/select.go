@@ -9,7 +9,6 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/math/data"
-	"github.com/oreo-go/oreo/runtime/jsonl"
 	"github.com/oreo-go/oreo/runtime/traj"
 )
 
@@ -89,22 +88,4 @@ func writeSet(console io.Writer, set data.Set, trajectories, pairs, labels strin
 	}
 	header, rows := set.Summary.Table()
 	return report.WriteTable(console, header, rows)
-}
-
-// writeRecords writes nothing where no path is given.
-func writeRecords[T any](path string, records []T) (err error) {
-	if path == "" {
-		return nil
-	}
-	w, err := jsonl.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = finish(w, err) }()
-	for _, r := range records {
-		if err := w.Write(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
