@@ -89,7 +89,7 @@ func start(method string, full any, c Config, ui UI, needReward bool) (*run, err
 		return nil, err
 	}
 	r.loader, err = data.NewLoader(seqs, data.LoaderConfig{
-		GlobalBatch: min(c.BatchSize, len(seqs)), MicroBatch: min(c.MicroBatch, len(seqs)), MicroTokens: c.MicroTokens, Seed: c.Seed})
+		GlobalBatch: min(c.BatchSize, len(seqs)), MicroBatch: min(c.MicroBatch, c.BatchSize, len(seqs)), MicroTokens: c.MicroTokens, Seed: c.Seed})
 	if err != nil {
 		return nil, err
 	}

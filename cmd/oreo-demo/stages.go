@@ -52,7 +52,7 @@ func (d *demo) stages() []stage {
 	train := func(method string, settings stageSettings, set ...string) []string {
 		args := []string{"oreo-train", method, "--set", "out=" + d.path(method), fmt.Sprintf("lr=%g", settings.lr),
 			fmt.Sprintf("batch_size=%d", settings.batchSize), fmt.Sprintf("epochs=%d", settings.epochs),
-			fmt.Sprintf("seed=%d", d.seed), fmt.Sprintf("threads=%d", d.threads), fmt.Sprintf("micro_batch=%d", min(16, settings.batchSize)), "device=cpu", "save_every=200"}
+			fmt.Sprintf("seed=%d", d.seed), fmt.Sprintf("threads=%d", d.threads), "micro_batch=16", "device=cpu", "save_every=200"}
 		return append(args, set...)
 	}
 	export := func(kind, model, name string) []string {
