@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -126,6 +127,9 @@ func (d *demo) do(ctx context.Context, s stage) error {
 func (d *demo) command(ctx context.Context, args []string) error {
 	fmt.Fprintln(os.Stderr, "$", filepath.Join("bin", args[0]), strings.Join(args[1:], " "))
 	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, args[0]), args[1:]...)
+	// In a group of its own the command gets an interrupt from here alone; a
+	// terminal's would come twice, and the second ends it before it has saved.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // training saves, then ends
 	cmd.WaitDelay = time.Minute
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
