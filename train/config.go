@@ -9,7 +9,7 @@ type Config struct {
 	Data  []string `yaml:"data" required:"true" doc:"JSONL files of records: prompt and response, or conversations; rewards where the method learns from them"`
 	Out   string   `yaml:"out" required:"true" doc:"folder for the trained model, metrics.jsonl, TensorBoard events and checkpoints"`
 
-	Epochs      int     `yaml:"epochs" range:"[1,)" doc:"passes over the data; the paper: SFT 3, OREO 1 (1.5B), 2 (7B), 3 (MiniCPM)"`
+	Epochs      int     `yaml:"epochs" range:"[1,1000000]" doc:"passes over the data; the paper: SFT 3, OREO 1 (1.5B), 2 (7B), 3 (MiniCPM)"`
 	MaxSteps    int     `yaml:"max_steps" range:"[0,)" doc:"stop after this many updates; 0: after the epochs"`
 	BatchSize   int     `yaml:"batch_size" range:"[1,)" doc:"sequences of one update; the paper: 128"`
 	MicroBatch  int     `yaml:"micro_batch" range:"[0,)" doc:"most sequences in memory at once; smaller needs less memory and less padding, and changes no result; 0: batch_size; the authors' runs: 4"`

@@ -180,25 +180,32 @@ func CheckData(w io.Writer, dir string, files []string, show int, colour bool) e
 
 // load reads a model that the run trains; folder is where it is saved below Out.
 func (r *run) load(folder, dir string, head model.Head, lr float64) (*trained, error) {
-	m, err := nn.Load(dir, head, r.device, torch.Float32)
+	m, err := r.open(dir, head)
 	if err != nil {
 		return nil, err
 	}
-	m.Autocast = r.dtype == torch.BFloat16
 	m.Train()
 	t := &trained{Model: m, folder: folder, lr: lr}
 	r.models = append(r.models, t)
 	return t, torch.Scope(func() { t.groups = groups(m, r.WeightDecay) })
 }
 
-// loadFrozen reads a model that stays as it is.
+// loadFrozen reads a policy that stays as it is.
 func (r *run) loadFrozen(dir string) (*nn.Model, error) {
-	m, err := nn.Load(dir, model.LMHead, r.device, torch.Float32)
+	m, err := r.open(dir, model.LMHead)
+	if err != nil {
+		return nil, err
+	}
+	r.frozen = append(r.frozen, m)
+	return m, nil
+}
+
+func (r *run) open(dir string, head model.Head) (*nn.Model, error) {
+	m, err := nn.Load(dir, head, r.device, torch.Float32)
 	if err != nil {
 		return nil, err
 	}
 	m.Autocast = r.dtype == torch.BFloat16
-	r.frozen = append(r.frozen, m)
 	return m, nil
 }
 

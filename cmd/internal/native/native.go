@@ -1,6 +1,6 @@
 // Package native finds, fetches and describes the two native libraries: libtorch
-// for training and onnxruntime for serving. `make setup` runs it; the doctor
-// commands report what it finds. It needs neither library itself.
+// for training and onnxruntime for serving. `make setup` runs it. It needs
+// neither library itself.
 package native
 
 import (
@@ -26,7 +26,6 @@ type Library struct {
 	Dir     string // libtorch: holds lib and include; onnxruntime: holds libonnxruntime.so*
 	Version string
 	From    string // where it was found, in words
-	CUDA    bool   // the GPU parts are beside it
 }
 
 // CacheDir is where fetched libraries live: $OREO_CACHE, else the user's cache
@@ -115,7 +114,7 @@ func describeTorch(dir, from string) (Library, error) {
 	if err != nil {
 		return Library{}, err
 	}
-	lib := Library{Dir: dir, From: from, CUDA: exists(filepath.Join(dir, "lib", "libtorch_cuda.so"))}
+	lib := Library{Dir: dir, From: from}
 	if !exists(filepath.Join(dir, "lib", "libtorch_cpu.so")) {
 		return lib, fmt.Errorf("no lib/libtorch_cpu.so in %s", dir)
 	}
@@ -187,7 +186,7 @@ func describeORT(dir, from string) (Library, error) {
 	if len(files) == 0 {
 		return Library{}, fmt.Errorf("no libonnxruntime.so in %s: run make setup", dir)
 	}
-	lib := Library{Dir: dir, From: from, CUDA: exists(filepath.Join(dir, "libonnxruntime_providers_cuda.so"))}
+	lib := Library{Dir: dir, From: from}
 	for _, f := range files {
 		if m := ortVersion.FindStringSubmatch(f); m != nil {
 			lib.Version = strings.Join(m[1:], ".")
