@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
@@ -21,7 +23,7 @@ type InitConfig struct {
 	Data []string `yaml:"data" required:"true" doc:"JSONL files of records: their text trains the tokenizer"`
 
 	Arch         string `yaml:"arch" oneof:"llama|qwen2" doc:"model family"`
-	Vocab        int    `yaml:"vocab" range:"[258,)" doc:"tokens at most: 256 bytes, 2 special ones, and the rest learnt; fewer if the text is small"`
+	Vocab        int    `yaml:"vocab" range:"[258,)" doc:"tokens at most: 256 bytes, 2 special ones (4 with conversations), and the rest learnt; fewer if the text is small"`
 	Hidden       int    `yaml:"hidden" range:"[2,)" doc:"width of the residual stream"`
 	Intermediate int    `yaml:"intermediate" range:"[1,)" doc:"width of the SwiGLU layer"`
 	Layers       int    `yaml:"layers" range:"[1,)" doc:"number of layers"`
@@ -36,19 +38,34 @@ func DefaultInit() InitConfig {
 	return InitConfig{Arch: "qwen2", Vocab: 512, Hidden: 128, Intermediate: 384, Layers: 4, Heads: 4, KVHeads: 4, MaxPositions: 512}
 }
 
-// The special tokens of a model made from nothing, with the ids 0 and 1.
+// The special tokens of a model made from nothing, with the ids 0 and 1, and, if
+// the data has conversations, those of ChatML with the ids 2 and 3.
 const (
-	endToken = "<|endoftext|>"
-	padToken = "<|padding|>"
+	endToken  = "<|endoftext|>"
+	padToken  = "<|padding|>"
+	turnToken = "<|im_start|>"
+	doneToken = "<|im_end|>"
 )
+
+// chatML is the chat template of a model made from conversations.
+const chatML = "{% for m in messages %}" + turnToken + "{{ m.role }}\n{{ m.content }}" + doneToken + "\n{% endfor %}" +
+	"{% if add_generation_prompt %}" + turnToken + "assistant\n{% endif %}"
 
 // Init makes the model and saves it in cfg.Out, which must not hold one.
 func Init(cfg InitConfig) (*model.Config, error) {
 	if _, err := os.Stat(filepath.Join(cfg.Out, model.ConfigFile)); err == nil {
 		return nil, fmt.Errorf("%s: %w: it holds a model; choose another out or remove it", cfg.Out, os.ErrExist)
 	}
+	conversations, err := haveConversations(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	specials, ends := []string{endToken, padToken}, []int{0}
+	if conversations {
+		specials, ends = append(specials, turnToken, doneToken), append(ends, 3)
+	}
 	var bad error
-	tok, err := tokenizer.Train(texts(cfg.Data, &bad), cfg.Vocab, []string{endToken, padToken})
+	tok, err := tokenizer.Train(texts(cfg.Data, &bad), cfg.Vocab, specials)
 	if bad != nil {
 		return nil, bad
 	}
@@ -59,7 +76,7 @@ func Init(cfg InitConfig) (*model.Config, error) {
 		Arch: model.Arch(cfg.Arch), QKVBias: cfg.Arch == string(model.Qwen2), TieEmbeddings: true,
 		Hidden: cfg.Hidden, Intermediate: cfg.Intermediate, Layers: cfg.Layers, Heads: cfg.Heads, KVHeads: cfg.KVHeads,
 		HeadDim: cfg.Hidden / cfg.Heads, Vocab: tok.VocabSize(), MaxPositions: cfg.MaxPositions,
-		NormEps: 1e-6, RopeTheta: 10000, ScaleEmb: 1, BOS: -1, EOS: []int{0}, Pad: 1,
+		NormEps: 1e-6, RopeTheta: 10000, ScaleEmb: 1, BOS: -1, EOS: ends, Pad: 1,
 	}
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -76,10 +93,28 @@ func Init(cfg InitConfig) (*model.Config, error) {
 	if err := tok.Save(cfg.Out); err != nil {
 		return nil, err
 	}
+	if conversations {
+		if err := renameio.WriteFile(filepath.Join(cfg.Out, "chat_template.jinja"), []byte(chatML), 0o644); err != nil {
+			return nil, err
+		}
+	}
 	if err := safetensors.WriteModel(cfg.Out, tensors); err != nil {
 		return nil, err
 	}
 	return config, config.Save(cfg.Out, model.LMHead, torch.Float32.String())
+}
+
+// haveConversations tells whether the first record of any file is a conversation.
+func haveConversations(paths []string) (bool, error) {
+	for _, path := range paths {
+		for rec, err := range traj.Read(path, false) {
+			if err != nil || len(rec.Conversations) > 0 {
+				return true, err
+			}
+			break
+		}
+	}
+	return false, nil
 }
 
 // texts yields the prompts, responses and messages of the records; an error

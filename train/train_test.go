@@ -289,3 +289,22 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 }
+
+// TestInitWithConversations: a model made from conversations has a chat template
+// whose end token ends the model's turns.
+func TestInitWithConversations(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "talk.jsonl")
+	const record = `{"conversations":[{"role":"user","content":"go"},{"role":"assistant","content":"I go"}],"reward":1}`
+	if err := os.WriteFile(file, []byte(record+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var shown bytes.Buffer
+	if err := CheckData(&shown, tiny(t, file), []string{file}, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"given | <|im_start|>user⏎", "step 1 | I go<|im_end|>"} {
+		if !strings.Contains(shown.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &shown)
+		}
+	}
+}
