@@ -32,10 +32,11 @@ type thing struct {
 	at int // index of the place
 }
 
-// newLayout furnishes a room. It depends on the seed and the number alone.
-func newLayout(seed uint64, number int) *world {
-	rng := rand.New(rand.NewPCG(seed, 1<<40|uint64(number)))
-	w := &world{room: rooms[number%len(rooms)]}
+// newLayout furnishes a room. It depends on the configuration and the number
+// alone.
+func (c Config) newLayout(number int) *world {
+	rng := rand.New(rand.NewPCG(c.Seed, 1<<40|uint64(number)))
+	w := &world{room: c.room(number)}
 	numbers := rng.Perm(90)
 	locations := 0
 	for _, f := range w.room.receptacles {
@@ -56,15 +57,46 @@ func newLayout(seed uint64, number int) *world {
 		}
 	}
 	w.middle = location(locations + 1)
+	if c.Receptacles > 0 {
+		w.keep(c.Receptacles, c.tasks(), rng)
+	}
 	return w
+}
+
+// tools are the traits and the kinds of receptacle that tasks of treatment need.
+var tools = map[string]struct{ trait, place string }{
+	"pick_clean_then_place_in_recep": {"c", "SinkBasin"},
+	"pick_heat_then_place_in_recep":  {"h", "Microwave"},
+	"pick_cool_then_place_in_recep":  {"l", "Fridge"},
+}
+
+// keep takes all but n places away, those that the tasks need last.
+func (w *world) keep(n int, tasks []string, rng *rand.Rand) {
+	var first, rest []int
+	for _, i := range rng.Perm(len(w.places)) {
+		needed := slices.ContainsFunc(tasks, func(t string) bool { return tools[t].place == w.places[i].kind })
+		if needed {
+			first = append(first, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	kept := append(first, rest...)
+	kept = kept[:min(n, len(kept))]
+	slices.Sort(kept)
+	places := make([]place, len(kept))
+	for i, at := range kept {
+		places[i] = w.places[at]
+	}
+	w.places = places
 }
 
 func location(n int) string { return fmt.Sprintf("loc_bar_%02d", n) }
 
 // scatter puts one to three of most kinds of things where they may be.
-func (w *world) scatter() {
+func (w *world) scatter(c Config) {
 	numbers := w.rng.Perm(900)
-	for _, k := range w.room.kinds {
+	for _, k := range w.kinds(c) {
 		places := w.placesFor(k)
 		if len(places) == 0 || !k.lamp() && w.rng.IntN(5) == 0 {
 			continue
@@ -74,10 +106,29 @@ func (w *world) scatter() {
 			count = 1
 		}
 		for range count {
+			if c.Objects > 0 && len(w.things) == c.Objects {
+				return
+			}
 			id := fmt.Sprintf("%s_bar_%03d", k.name, numbers[len(w.things)]+100)
 			w.things = append(w.things, thing{k, id, places[w.rng.IntN(len(places))]})
 		}
 	}
+}
+
+// kinds lists what may lie about. Where there is not room for all of it, a lamp
+// that some task needs comes first and the rest in any order.
+func (w *world) kinds(c Config) []kind {
+	if c.Objects == 0 {
+		return w.room.kinds
+	}
+	kinds := slices.Clone(w.room.kinds)
+	w.rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+	if slices.Contains(c.tasks(), "look_at_obj_in_light") {
+		if i := slices.IndexFunc(kinds, kind.lamp); i > 0 {
+			kinds[0], kinds[i] = kinds[i], kinds[0]
+		}
+	}
+	return kinds
 }
 
 func (k kind) lamp() bool { return strings.Contains(k.traits, "t") }
@@ -92,18 +143,10 @@ func (w *world) placesFor(k kind) []int {
 	return at
 }
 
-// chooseTask draws a task of the turn-th type that the room allows.
-func (w *world) chooseTask(turn int) bool {
-	w.task = alfworld.TaskTypes[turn%len(alfworld.TaskTypes)]
-	trait, tool := "", ""
-	switch w.task {
-	case "pick_clean_then_place_in_recep":
-		trait, tool = "c", "SinkBasin"
-	case "pick_heat_then_place_in_recep":
-		trait, tool = "h", "Microwave"
-	case "pick_cool_then_place_in_recep":
-		trait, tool = "l", "Fridge"
-	}
+// chooseTask draws what a task of a type is about, if the room allows it.
+func (w *world) chooseTask(task string) bool {
+	w.task = task
+	trait, tool := tools[task].trait, tools[task].place
 	if tool != "" && !slices.ContainsFunc(w.places, func(p place) bool { return p.kind == tool }) {
 		return false
 	}

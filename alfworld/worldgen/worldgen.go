@@ -32,6 +32,13 @@ type Config struct {
 	Edition       string // alfworld.Edition211 or Edition213: the wording of commands
 	TrainLayouts  int    // shared by train and valid_seen
 	UnseenLayouts int    // of valid_unseen
+
+	// Smaller worlds have shorter observations and episodes. Zero values ask
+	// for the full size.
+	Rooms       []string // kinds of room, of RoomKinds
+	Receptacles int      // at most, in a room
+	Objects     int      // at most, in a game
+	Tasks       []string // of alfworld.TaskTypes
 }
 
 // DefaultConfig has 40 rooms for training, ten of each kind, and 12 unseen.
@@ -48,8 +55,47 @@ func (c Config) Validate() error {
 		return fmt.Errorf("train layouts %d: want at least 1", c.TrainLayouts)
 	case c.UnseenLayouts < 1:
 		return fmt.Errorf("unseen layouts %d: want at least 1", c.UnseenLayouts)
+	case c.Receptacles < 0 || c.Receptacles == 1:
+		return fmt.Errorf("receptacles %d: want at least 2, or 0 for a full room", c.Receptacles)
+	case c.Objects < 0:
+		return fmt.Errorf("objects %d: want at least 1, or 0 for a full room", c.Objects)
+	}
+	for _, t := range c.Tasks {
+		if !slices.Contains(alfworld.TaskTypes, t) {
+			return fmt.Errorf("task %q: want one of %s", t, strings.Join(alfworld.TaskTypes, ", "))
+		}
+	}
+	for _, r := range c.Rooms {
+		if !slices.Contains(RoomKinds(), r) {
+			return fmt.Errorf("room %q: want one of %s", r, strings.Join(RoomKinds(), ", "))
+		}
 	}
 	return nil
+}
+
+// RoomKinds are the names of the kinds of room.
+func RoomKinds() []string {
+	var names []string
+	for _, r := range rooms {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+func (c Config) tasks() []string {
+	if len(c.Tasks) == 0 {
+		return alfworld.TaskTypes
+	}
+	return c.Tasks
+}
+
+// room is the kind of room that layout number has.
+func (c Config) room(number int) room {
+	if len(c.Rooms) == 0 {
+		return rooms[number%len(rooms)]
+	}
+	name := c.Rooms[number%len(c.Rooms)]
+	return rooms[slices.IndexFunc(rooms, func(r room) bool { return r.name == name })]
 }
 
 // Splits are the names of the splits.
@@ -86,10 +132,11 @@ func (c Config) game(split string, i int) (alfworld.Spec, error) {
 		if split == "valid_unseen" {
 			number = c.TrainLayouts + rng.IntN(c.UnseenLayouts)
 		}
-		w := newLayout(c.Seed, number)
+		w := c.newLayout(number)
 		w.rng = rng
-		w.scatter()
-		if !w.chooseTask(i + int(try)/50) { // a type that no room takes gives way to the next
+		w.scatter(c)
+		tasks := c.tasks()
+		if !w.chooseTask(tasks[(i+int(try)/50)%len(tasks)]) { // a type that no room takes gives way to the next
 			continue
 		}
 		spec := w.spec(c.Edition)
@@ -98,7 +145,7 @@ func (c Config) game(split string, i int) (alfworld.Spec, error) {
 			return spec, nil
 		}
 	}
-	return alfworld.Spec{}, fmt.Errorf("game %d of %s: no solvable task in %d attempts", i, split, attempts)
+	return alfworld.Spec{}, fmt.Errorf("game %d of %s: no solvable task in %d attempts; allow more receptacles, objects, layouts, rooms or tasks", i, split, attempts)
 }
 
 // solve adds the expert's shortest way as the walkthrough. Games that are won

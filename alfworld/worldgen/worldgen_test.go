@@ -1,6 +1,8 @@
 package worldgen
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oreo-go/oreo/alfworld"
@@ -72,7 +74,7 @@ func TestSplits(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	furniture := func(n int) (key string) {
-		for _, p := range newLayout(cfg.Seed, n).places {
+		for _, p := range cfg.newLayout(n).places {
 			key += p.id + p.location
 		}
 		return key
@@ -87,11 +89,52 @@ func TestSplits(t *testing.T) {
 	}
 }
 
+// Small worlds are as small as asked and still have every task asked for.
+func TestSmallWorlds(t *testing.T) {
+	for _, test := range []struct {
+		receptacles, objects int
+		rooms, tasks         []string
+	}{
+		{receptacles: 3, objects: 4, rooms: []string{"kitchen"}},
+		{receptacles: 4, objects: 3, tasks: alfworld.TaskTypes[:1]},
+		{receptacles: 5, objects: 6, rooms: []string{"bedroom", "livingroom"}, tasks: alfworld.TaskTypes[:2]},
+	} {
+		cfg := DefaultConfig()
+		cfg.Receptacles, cfg.Objects, cfg.Rooms, cfg.Tasks = test.receptacles, test.objects, test.rooms, test.tasks
+		cfg.TrainLayouts, cfg.UnseenLayouts = 6, 3
+		types := map[string]bool{}
+		for _, split := range Splits {
+			for spec, err := range Games(cfg, split, 30) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				types[spec.TaskType] = true
+				if len(test.tasks) > 0 && !slices.Contains(test.tasks, spec.TaskType) {
+					t.Errorf("%s: not asked for", spec.ID)
+				}
+				if n := strings.Count(spec.Problem, "\n  (receptacleAtLocation "); n < 2 || n > test.receptacles {
+					t.Errorf("%s: %d receptacles", spec.ID, n)
+				}
+				if n := strings.Count(spec.Problem, "\n  (objectAtLocation "); n < 1 || n > test.objects {
+					t.Errorf("%s: %d objects", spec.ID, n)
+				}
+			}
+		}
+		if want := len(cfg.tasks()); len(types) < want && test.rooms == nil {
+			t.Errorf("%+v: only tasks %v", test, types)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Edition = "3" },
 		func(c *Config) { c.TrainLayouts = 0 },
 		func(c *Config) { c.UnseenLayouts = 0 },
+		func(c *Config) { c.Receptacles = 1 },
+		func(c *Config) { c.Objects = -1 },
+		func(c *Config) { c.Tasks = []string{"dance"} },
+		func(c *Config) { c.Rooms = []string{"garage"} },
 	} {
 		cfg := DefaultConfig()
 		change(&cfg)

@@ -28,7 +28,8 @@ func alfworldGenerateCommand() *urfave.Command {
 		Usage: "make new games, each solved by the expert",
 		Description: `Writes DIR/SPLIT/TASK/TRIAL/game.tw-pddl, which Python TextWorld loads too.
 Layouts of rooms are shared by train and valid_seen; those of valid_unseen occur
-nowhere else.`,
+nowhere else. Fewer receptacles and objects make shorter texts and episodes, for
+small models: --room kitchen --receptacles 4 --objects 4.`,
 		Before: cli.NoArgs,
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "out", Required: true, Usage: "`DIR` for the games"},
@@ -37,6 +38,10 @@ nowhere else.`,
 			&urfave.IntFlag{Name: "unseen", Value: 134, Usage: "games of valid_unseen"},
 			&urfave.IntFlag{Name: "train-layouts", Value: d.TrainLayouts, Usage: "rooms of train and valid_seen"},
 			&urfave.IntFlag{Name: "unseen-layouts", Value: d.UnseenLayouts, Usage: "rooms of valid_unseen"},
+			&urfave.IntFlag{Name: "receptacles", Usage: "at most `N` receptacles in a room; 0: a full room"},
+			&urfave.IntFlag{Name: "objects", Usage: "at most `N` objects in a game; 0: a full room"},
+			&urfave.StringSliceFlag{Name: "room", Usage: "only rooms of this `KIND`; may be given again: " + strings.Join(worldgen.RoomKinds(), ", ")},
+			&urfave.StringSliceFlag{Name: "task", Usage: "only tasks of this `TYPE`; may be given again: " + strings.Join(alfworld.TaskTypes, ", ")},
 			&urfave.StringFlag{Name: "edition", Value: d.Edition, Usage: "wording of commands, 2.1.1 or 2.1.3"},
 			&urfave.Uint64Flag{Name: "seed", Value: d.Seed, Usage: "fixes everything"},
 		},
@@ -44,6 +49,8 @@ nowhere else.`,
 			cfg := worldgen.Config{
 				Seed: c.Uint64("seed"), Edition: c.String("edition"),
 				TrainLayouts: c.Int("train-layouts"), UnseenLayouts: c.Int("unseen-layouts"),
+				Rooms: c.StringSlice("room"), Tasks: c.StringSlice("task"),
+				Receptacles: c.Int("receptacles"), Objects: c.Int("objects"),
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Usage(err)

@@ -170,6 +170,8 @@ func TestAlfworldWrongUse(t *testing.T) {
 		{"no such file", []string{"rollout", "--games", "missing", "--out", "x", "--expert"}},
 		{"no games", []string{"verify", "--games", t.TempDir()}},
 		{"not an episode", []string{"eval", "--episodes", writeLines(t, "{}")}},
+		{`task "dance"`, []string{"generate", "--out", t.TempDir(), "--task", "dance"}},
+		{"allow more receptacles", []string{"generate", "--out", t.TempDir(), "--room", "bathroom", "--task", "pick_heat_then_place_in_recep"}},
 		{`edition "7"`, []string{"generate", "--out", t.TempDir(), "--edition", "7"}},
 		{"no such file", []string{"step", "--game", "missing.tw-pddl"}},
 	} {
