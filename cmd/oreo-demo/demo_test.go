@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/oreo-go/oreo/cmd/internal/stage"
 )
 
 // TestTheWholeRoad builds the commands and runs every stage in small: it fails
@@ -22,11 +24,9 @@ func TestTheWholeRoad(t *testing.T) {
 	}
 	r := tiny()
 	r.seed, r.threads = 1, 1
-	d := &demo{recipe: r, out: filepath.Join(t.TempDir(), "demo"), bin: bin}
-	for _, s := range d.stages() {
-		if err := d.do(context.Background(), s); err != nil {
-			t.Fatalf("%s: %v", s.title, err)
-		}
+	d := &demo{recipe: r, Runner: stage.Runner{Dir: filepath.Join(t.TempDir(), "demo"), Bin: bin}}
+	if err := d.Run(context.Background(), d.stages()); err != nil {
+		t.Fatal(err)
 	}
 	var table bytes.Buffer
 	if err := d.report(&table); err != nil {
@@ -35,7 +35,7 @@ func TestTheWholeRoad(t *testing.T) {
 	if got := strings.Count(table.String(), "\n"); got < 3+len(d.beams)+2 {
 		t.Errorf("a table of %d lines:\n%s", got, &table)
 	}
-	page, err := os.ReadFile(d.path("report.html"))
+	page, err := os.ReadFile(d.Path("report.html"))
 	if err != nil || bytes.Count(page, []byte("<svg")) < 4 {
 		t.Errorf("report: %d plots, %v", bytes.Count(page, []byte("<svg")), err)
 	}
@@ -43,16 +43,14 @@ func TestTheWholeRoad(t *testing.T) {
 	if err != nil || len(values) < 5 {
 		t.Errorf("values %v, %v", values, err)
 	}
-	before, err := os.Stat(d.path(samplesFile))
+	before, err := os.Stat(d.Path(samplesFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range d.stages() { // a second run does nothing
-		if err := d.do(context.Background(), s); err != nil {
-			t.Fatalf("second run, %s: %v", s.title, err)
-		}
+	if err := d.Run(context.Background(), d.stages()); err != nil { // does nothing
+		t.Fatalf("second run: %v", err)
 	}
-	if after, err := os.Stat(d.path(samplesFile)); err != nil || !after.ModTime().Equal(before.ModTime()) {
+	if after, err := os.Stat(d.Path(samplesFile)); err != nil || !after.ModTime().Equal(before.ModTime()) {
 		t.Errorf("the second run collected again: %v", err)
 	}
 }

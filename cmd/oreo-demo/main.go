@@ -6,13 +6,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
+	"github.com/oreo-go/oreo/cmd/internal/stage"
 )
 
 func main() {
@@ -42,16 +41,13 @@ command goes on where it stopped.`,
 
 // run makes every stage and reports.
 func run(ctx context.Context, r recipe, out string) error {
-	program, err := os.Executable()
+	runner, err := stage.Here(out)
 	if err != nil {
 		return err
 	}
-	d := &demo{recipe: r, out: out, bin: filepath.Dir(program)}
-	for i, s := range d.stages() {
-		fmt.Fprintf(os.Stderr, "\n[%d/%d] %s\n", i+1, len(d.stages()), s.title)
-		if err := d.do(ctx, s); err != nil {
-			return fmt.Errorf("stage %d, %s: %w", i+1, s.title, err)
-		}
+	d := &demo{recipe: r, Runner: runner}
+	if err := d.Run(ctx, d.stages()); err != nil {
+		return err
 	}
 	return d.report(os.Stdout)
 }

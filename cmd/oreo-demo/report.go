@@ -1,14 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/oreo-go/oreo/cmd/internal/report"
@@ -60,7 +59,7 @@ func (d *demo) report(w io.Writer) error {
 			return err
 		}
 	}
-	path := d.path("report.html")
+	path := d.Path("report.html")
 	if err := page.WriteFile(path); err != nil {
 		return err
 	}
@@ -76,14 +75,14 @@ func (d *demo) measurements() ([]measured, error) {
 		files = append(files, fmt.Sprintf("beam-%d", b))
 	}
 	for i, file := range files {
-		text, err := os.ReadFile(d.path("result/" + file + ".json"))
+		text, err := os.ReadFile(d.Path("result/" + file + ".json"))
 		if err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal(text, &rows[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.path("result/"+file+".json"), err)
+			return nil, fmt.Errorf("%s: %w", d.Path("result/"+file+".json"), err)
 		}
-		if rows[i].answers, err = jsonl.ReadAll[answer](d.path("result/" + file + ".jsonl")); err != nil {
+		if rows[i].answers, err = jsonl.ReadAll[answer](d.Path("result/" + file + ".jsonl")); err != nil {
 			return nil, err
 		}
 	}
@@ -174,7 +173,7 @@ func (d *demo) curves(page *report.Page) error {
 		{"oreo", "kl", "OREO: KL divergence from the SFT policy, nats per token"},
 	} {
 		s := report.Series{Name: c.metric}
-		for line, err := range jsonl.Read[map[string]float64](d.path(c.run + "/metrics.jsonl")) {
+		for line, err := range jsonl.Read[map[string]float64](d.Path(c.run + "/metrics.jsonl")) {
 			if err != nil {
 				return err
 			}
@@ -239,7 +238,7 @@ func (d *demo) score(prompt, response string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(d.bin, "oreo-run"), "score", "--model", d.path("onnx/critic"), "--json")
+	cmd := d.Command(context.Background(), "oreo-run", "score", "--model", d.Path("onnx/critic"), "--json")
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(before)+"\n"+string(input)+"\n"), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -262,14 +261,14 @@ func (d *demo) score(prompt, response string) ([]float64, error) {
 }
 
 func (d *demo) stageTimes(page *report.Page) error {
-	seconds, err := d.times()
+	seconds, err := d.Times()
 	if err != nil {
 		return err
 	}
 	var rows [][]string
 	for _, s := range d.stages() {
-		if t, ok := seconds[s.title]; ok {
-			rows = append(rows, []string{s.title, fmt.Sprintf("%.0f", t)})
+		if t, ok := seconds[s.Title]; ok {
+			rows = append(rows, []string{s.Title, fmt.Sprintf("%.0f", t)})
 		}
 	}
 	page.Heading("Time").Table([]string{"stage", "seconds"}, rows)
