@@ -4,10 +4,8 @@ import (
 	"context"
 
 	"github.com/oreo-go/oreo/runtime/model"
-	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/torch"
-	"github.com/oreo-go/oreo/train/track"
 )
 
 // OREO is the paper's method at the token level: policy and critic learn
@@ -22,7 +20,7 @@ import (
 //
 // The policy is saved in cfg.Out, the critic in cfg.Out/critic.
 func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
-	r, err := start("oreo", &cfg, cfg.Config, ui, true)
+	r, err := start("oreo", &cfg, cfg.Config, ui, rewarded, 1)
 	if err != nil {
 		return err
 	}
@@ -44,34 +42,24 @@ func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
 	}
 	policy.frozenFor = int(cfg.Freeze * float64(r.steps))
 
-	return r.train(ctx, func(u *data.Update) (track.Metrics, error) {
-		m := track.Metrics{}
-		for _, b := range u.Micro {
-			err := torch.Scope(func() {
-				in := r.inputs(b)
-				logp := policy.Forward(in.tokens).LogSoftmax() // [B, T, V]
-				var refLogp *torch.Tensor                      // [B, T, V]
-				torch.NoGrad(func() { refLogp = reference.Forward(in.tokens).LogSoftmax() })
-				values := critic.Forward(in.tokens)                                          // [B, T]
-				d := loss.LogProbs(logp, in.actions).Sub(loss.LogProbs(refLogp, in.actions)) // [B, T]
-				kl := loss.MeanOverStates(loss.KL(logp, refLogp), in.mask)                   // [B]
-				critique := loss.Value(values, d, in.reward, in.mask, cfg.Beta)              // [B] Eq. 8
-				act := loss.Policy(values, d, in.reward, in.mask, cfg.Beta)                  // [B] Eq. 9
+	return r.train(ctx, func(u *update) error {
+		return u.each(func(b *batch) {
+			logp := policy.Forward(b.tokens).LogSoftmax() // [B, T, V]
+			var refLogp *torch.Tensor                     // [B, T, V]
+			torch.NoGrad(func() { refLogp = reference.Forward(b.tokens).LogSoftmax() })
+			values := critic.Forward(b.tokens)                                         // [B, T]
+			d := loss.LogProbs(logp, b.actions).Sub(loss.LogProbs(refLogp, b.actions)) // [B, T]
+			kl := loss.MeanOverStates(loss.KL(logp, refLogp), b.mask)                  // [B]
+			critique := loss.Value(values, d, b.reward, b.mask, cfg.Beta)              // [B] Eq. 8
+			act := loss.Policy(values, d, b.reward, b.mask, cfg.Beta)                  // [B] Eq. 9
+			critique.Add(act).Add(kl.Times(cfg.Alpha)).Sum().Times(b.share).Backward()
 
-				share := 1 / float64(u.Sequences) // of one sequence in the update's mean
-				critique.Add(act).Add(kl.Times(cfg.Alpha)).Sum().Times(share).Backward()
-
-				addSum(m, "loss/value", critique, share)
-				addSum(m, "loss/policy", act, share)
-				addSum(m, "kl", kl, share)
-				addSum(m, "log_ratio", loss.MeanOverStates(d, in.mask), share)
-				addSum(m, "value/mean", loss.MeanOverStates(values, in.mask), share)
-				addSum(m, "reward/mean", in.reward, share)
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-		return m, nil
+			b.report("loss/value", critique)
+			b.report("loss/policy", act)
+			b.report("kl", kl)
+			b.report("log_ratio", loss.MeanOverStates(d, b.mask))
+			b.report("value/mean", loss.MeanOverStates(values, b.mask))
+			b.report("reward/mean", b.reward)
+		})
 	})
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 
 	"github.com/oreo-go/oreo/runtime/model"
-	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/loss"
-	"github.com/oreo-go/oreo/train/torch"
-	"github.com/oreo-go/oreo/train/track"
 )
 
 // SFT is supervised fine-tuning: it raises the likelihood of the responses'
@@ -18,7 +15,7 @@ import (
 // Records with reward 0 are demonstrations like any other: choose the data
 // before. It returns when the model is saved in cfg.Out.
 func SFT(ctx context.Context, cfg SFTConfig, ui UI) error {
-	r, err := start("sft", &cfg, cfg.Config, ui, false)
+	r, err := start("sft", &cfg, cfg.Config, ui, demonstrations, 1)
 	if err != nil {
 		return err
 	}
@@ -27,20 +24,12 @@ func SFT(ctx context.Context, cfg SFTConfig, ui UI) error {
 	if err != nil {
 		return err
 	}
-	return r.train(ctx, func(u *data.Update) (track.Metrics, error) {
-		m := track.Metrics{}
-		for _, b := range u.Micro {
-			err := torch.Scope(func() {
-				in := r.inputs(b)
-				logp := loss.LogProbs(policy.Forward(in.tokens).LogSoftmax(), in.actions) // [B, T]
-				nll := logp.Mul(in.mask).Sum().Times(-1 / float64(u.States))
-				nll.Backward()
-				m["loss"] += nll.Item()
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-		return m, nil
+	return r.train(ctx, func(u *update) error {
+		return u.each(func(b *batch) {
+			logp := loss.LogProbs(policy.Forward(b.tokens).LogSoftmax(), b.actions) // [B, T]
+			nll := logp.Mul(b.mask).Sum().Times(-1 / float64(u.States))
+			nll.Backward()
+			b.metrics["loss"] += nll.Item()
+		})
 	})
 }

@@ -1,0 +1,61 @@
+package train
+
+import (
+	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/torch"
+	"github.com/oreo-go/oreo/train/track"
+)
+
+// update is the data of one optimizer step and what is reported of it.
+type update struct {
+	*data.Update
+	run     *run
+	metrics track.Metrics
+}
+
+// each calls f for every micro-batch; the tensors f makes are freed after it.
+func (u *update) each(f func(b *batch)) error {
+	for _, micro := range u.Micro {
+		if err := torch.Scope(func() { f(u.load(micro)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch is a micro-batch on the device.
+type batch struct {
+	tokens, actions *torch.Tensor // [B, T] ids; actions[t] is the token at t+1
+	mask            *torch.Tensor // [B, T] 1 where that token is the policy's own
+	reward          *torch.Tensor // [B]
+
+	share   float64 // of one sequence, or group of sequences, in the update's mean
+	metrics track.Metrics
+	source  *data.Batch
+	run     *run
+}
+
+func (u *update) load(b *data.Batch) *batch {
+	B, T := int64(b.B), int64(b.T)
+	return &batch{
+		tokens:  u.run.ints(b.Tokens, B, T),
+		actions: u.run.ints(b.Targets, B, T),
+		mask:    u.run.floats(b.StateMask, B, T),
+		reward:  u.run.floats(b.Reward, B),
+		share:   1 / float64(u.Sequences),
+		metrics: u.metrics, source: b, run: u.run,
+	}
+}
+
+// report adds the batch's part in the update's mean of x, [B] or [groups].
+func (b *batch) report(name string, x *torch.Tensor) {
+	b.metrics[name] += x.Detach().Sum().Item() * b.share
+}
+
+func (r *run) ints(values []int64, shape ...int64) *torch.Tensor {
+	return torch.FromInt64(values, shape...).On(r.device)
+}
+
+func (r *run) floats(values []float32, shape ...int64) *torch.Tensor {
+	return torch.FromFloat32(values, shape...).On(r.device).To(paramType)
+}
