@@ -1,5 +1,6 @@
-// Package traj holds the record that all commands exchange: one sampled
-// trajectory with its reward, a line of JSONL.
+// Package traj holds the records that all commands exchange, a line of JSONL
+// each: a sampled trajectory with its reward or label, and a preference between
+// two trajectories.
 package traj
 
 import (
@@ -9,7 +10,6 @@ import (
 	"math"
 
 	"github.com/oreo-go/oreo/runtime/chat"
-	"github.com/oreo-go/oreo/runtime/jsonl"
 )
 
 // Record is a trajectory: either Prompt and Response, plain text as the model
@@ -20,10 +20,12 @@ type Record struct {
 	Response      string         `json:"response,omitempty"`
 	Conversations []chat.Message `json:"conversations,omitempty"`
 	Reward        *float64       `json:"reward,omitempty"`    // nil in demonstrations; the paper's rewards are 0 and 1
+	Label         *bool          `json:"label,omitempty"`     // desirable or not: what KTO learns from in place of a reward
 	Truncated     bool           `json:"truncated,omitempty"` // cut by a length limit: no end token follows
 	Question      string         `json:"question,omitempty"`  // the problem without markup
 	Answer        string         `json:"answer,omitempty"`    // the gold answer that graded it
 	Dataset       string         `json:"dataset,omitempty"`
+	Game          string         `json:"game,omitempty"` // the task of an agent's episode
 }
 
 // Check tells what makes a record unusable for training. Methods that learn
@@ -44,21 +46,21 @@ func (r *Record) Check(needReward bool) error {
 	return nil
 }
 
+// Desirable is the record's label: as given, or whether its reward is above 1/2.
+func (r *Record) Desirable() (bool, error) {
+	switch {
+	case r.Label == nil && r.Reward == nil:
+		return false, errors.New(`fields "label" and "reward" are missing: this method learns from one of them`)
+	case r.Label != nil && r.Reward != nil && *r.Label != (*r.Reward > 0.5):
+		return false, fmt.Errorf(`field "label" is %v, but field "reward" is %v; keep one`, *r.Label, *r.Reward)
+	case r.Label != nil:
+		return *r.Label, nil
+	}
+	return *r.Reward > 0.5, nil
+}
+
 // Read yields the records of a JSONL file, each checked; errors name the file
 // and the record's place in it.
 func Read(path string, needReward bool) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		n := 0
-		for r, err := range jsonl.Read[Record](path) {
-			n++
-			if err == nil {
-				if bad := r.Check(needReward); bad != nil {
-					err = fmt.Errorf("%s: record %d: %w", path, n, bad)
-				}
-			}
-			if !yield(r, err) || err != nil {
-				return
-			}
-		}
-	}
+	return read(path, func(r *Record) error { return r.Check(needReward) }, func(r *Record) bool { return len(r.Conversations) > 0 })
 }

@@ -140,7 +140,7 @@ func TestEncode(t *testing.T) {
 		{"truncated", traj.Record{Prompt: "q:", Response: "a#b", Truncated: true}, nil, "q:(a#|b)"},
 		{"end token in the text", traj.Record{Prompt: "q:", Response: "a<e>"}, nil, "q:(a<e>)"},
 		{"token across a boundary", traj.Record{Prompt: "q:", Response: "a##b"}, nil, "q:(a##|b<e>)"},
-		{"chat", traj.Record{Conversations: turns("user:x", "assistant:y#z", "user:v", "assistant:w")}, chatML, "u:x\na:(y#z<e>)\nu:v\na:(w<e>)"},
+		{"chat", traj.Record{Conversations: turns("user:x", "assistant:y#z", "user:v", "assistant:w")}, chatML, "u:x\na:(y#|z<e>)\nu:v\na:(w<e>)"},
 		{"chat cut in the last turn", traj.Record{Conversations: turns("user:x", "assistant:y", "user:v", "assistant:w"), Truncated: true}, chatML, "u:x\na:(y<e>)\nu:v\na:(w)"},
 		{"chat without end token", traj.Record{Conversations: turns("user:x", "assistant:y", "user:v", "assistant:w")}, plain, "u:x\na:(y)\nu:v\na:(w<e>)"},
 		{"chat without end token, cut", traj.Record{Conversations: turns("user:x", "assistant:y"), Truncated: true}, plain, "u:x\na:(y)"},

@@ -14,10 +14,15 @@ import (
 // update is cut into pieces. Sequences are never sorted by length across
 // updates: where length goes with content, updates of one kind each would learn
 // another distribution than the data's.
+//
+// Where Group is above 1, so many consecutive sequences are one item, such as a
+// pair: they are neighbours in one batch, in their order, and the numbers below
+// and Update.Sequences count items.
 type LoaderConfig struct {
 	GlobalBatch int    // sequences of one update, over all ranks
 	MicroBatch  int    // most sequences of one batch; 0: GlobalBatch
-	MicroTokens int    // most tokens of one batch, padding included; 0: no limit; one sequence may exceed it
+	MicroTokens int    // most tokens of one batch, padding included; 0: no limit; one item may exceed it
+	Group       int    // sequences that stay together; 0 is 1
 	Seed        uint64 // of the shuffling
 	Rank, World int    // this process among World (0 is 1)
 }
@@ -27,6 +32,7 @@ type LoaderConfig struct {
 type Loader struct {
 	cfg   LoaderConfig
 	seqs  []Sequence
+	items int    // len(seqs) / Group
 	hash  string // of seqs and of what decides their order
 	epoch int
 	index int   // updates of the epoch already dealt
@@ -41,8 +47,8 @@ type Update struct {
 	Micro []*Batch // this rank's; every rank has the same number, of which the last may have B = 0
 
 	Epoch, Index int // from 0
-	Sequences    int
-	States       int
+	Sequences    int // items, where the loader groups
+	States       int // of all sequences
 	Tokens       int // without padding
 }
 
@@ -55,7 +61,7 @@ type Position struct {
 
 // NewLoader starts at the first update of epoch 0. It keeps seqs.
 func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
-	cfg.World = max(cfg.World, 1)
+	cfg.World, cfg.Group = max(cfg.World, 1), max(cfg.Group, 1)
 	if cfg.MicroBatch == 0 {
 		cfg.MicroBatch = cfg.GlobalBatch
 	}
@@ -66,15 +72,17 @@ func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
 		return nil, fmt.Errorf("global batch of %d sequences: want at least 1", cfg.GlobalBatch)
 	case cfg.MicroBatch < 1 || cfg.MicroTokens < 0:
 		return nil, fmt.Errorf("micro batch of %d sequences, %d tokens: want no negative number", cfg.MicroBatch, cfg.MicroTokens)
+	case len(seqs)%cfg.Group != 0:
+		return nil, fmt.Errorf("%d sequences are no whole number of groups of %d", len(seqs), cfg.Group)
 	case cfg.Rank < 0 || cfg.Rank >= cfg.World:
 		return nil, fmt.Errorf("rank %d of %d processes", cfg.Rank, cfg.World)
 	}
-	return &Loader{cfg: cfg, seqs: seqs, hash: fingerprint(seqs, cfg)}, nil
+	return &Loader{cfg: cfg, seqs: seqs, items: len(seqs) / cfg.Group, hash: fingerprint(seqs, cfg)}, nil
 }
 
 // UpdatesPerEpoch counts the updates of an epoch; the last may be smaller.
 func (l *Loader) UpdatesPerEpoch() int {
-	return (len(l.seqs) + l.cfg.GlobalBatch - 1) / l.cfg.GlobalBatch
+	return (l.items + l.cfg.GlobalBatch - 1) / l.cfg.GlobalBatch
 }
 
 // Next deals the next update; after the last one of an epoch the next epoch begins.
@@ -109,13 +117,12 @@ func (l *Loader) Seek(p Position) error {
 	return nil
 }
 
-// shuffle returns the order of an epoch: all sequences, an update after the
-// other.
+// shuffle returns the order of an epoch: all items, an update after the other.
 func (l *Loader) shuffle(epoch int) []int {
-	return rand.New(rand.NewPCG(l.cfg.Seed, uint64(epoch))).Perm(len(l.seqs))
+	return rand.New(rand.NewPCG(l.cfg.Seed, uint64(epoch))).Perm(l.items)
 }
 
-// update cuts the sequences of one update, given by their indices, into micro
+// update cuts the items of one update, given by their indices, into micro
 // batches. Sorted by length they are dealt to the ranks a row of World at a
 // time, and every rank cuts at the same rows: so all have the same number of
 // batches, of nearly the same shape, the largest first.
@@ -130,36 +137,51 @@ func (l *Loader) update(members []int) *Update {
 	}
 	rows, longest := 0, 0
 	for row := range slices.Chunk(members, l.cfg.World) {
-		if rows == l.cfg.MicroBatch || rows > 0 && l.cfg.MicroTokens > 0 && (rows+1)*longest > l.cfg.MicroTokens {
+		if rows == l.cfg.MicroBatch || rows > 0 && l.cfg.MicroTokens > 0 && (rows+1)*l.cfg.Group*longest > l.cfg.MicroTokens {
 			flush()
 			rows = 0
 		}
 		if rows == 0 {
-			longest = len(l.seqs[row[0]].Tokens)
+			longest = l.longest(row[0])
 		}
 		rows++
-		if l.cfg.Rank < len(row) {
-			mine = append(mine, &l.seqs[row[l.cfg.Rank]])
-		}
-		for _, i := range row {
-			u.States += l.seqs[i].Actions()
-			u.Tokens += len(l.seqs[i].Tokens)
+		for rank, i := range row {
+			item := l.item(i)
+			for k := range item {
+				if rank == l.cfg.Rank {
+					mine = append(mine, &item[k])
+				}
+				u.States += item[k].Actions()
+				u.Tokens += len(item[k].Tokens)
+			}
 		}
 	}
 	flush()
 	return u
 }
 
-// longestFirst sorts indices by their sequences' lengths, longest first.
+// item returns the sequences of item i.
+func (l *Loader) item(i int) []Sequence { return l.seqs[i*l.cfg.Group : (i+1)*l.cfg.Group] }
+
+// longest is the length of the longest sequence of item i, tokens.
+func (l *Loader) longest(i int) int {
+	n := 0
+	for _, s := range l.item(i) {
+		n = max(n, len(s.Tokens))
+	}
+	return n
+}
+
+// longestFirst sorts items by their lengths, longest first.
 func (l *Loader) longestFirst(members []int) {
-	slices.SortStableFunc(members, func(a, b int) int { return len(l.seqs[b].Tokens) - len(l.seqs[a].Tokens) })
+	slices.SortStableFunc(members, func(a, b int) int { return l.longest(b) - l.longest(a) })
 }
 
 // fingerprint hashes all that decides which sequences are in which update.
 func fingerprint(seqs []Sequence, cfg LoaderConfig) string {
 	h := fnv.New64a()
 	var buf []byte
-	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(len(seqs))} {
+	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(cfg.Group), uint64(len(seqs))} {
 		buf = binary.LittleEndian.AppendUint64(buf, n)
 	}
 	h.Write(buf)

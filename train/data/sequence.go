@@ -12,6 +12,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -42,11 +43,12 @@ const (
 // Encoder turns records into sequences.
 type Encoder struct {
 	Tokenizer Tokenizer
-	Chat      Renderer                    // nil: conversations are an error
-	Split     func(response string) []int // end offsets in bytes of a response's steps; nil: it is one step
-	EOS       []int                       // end tokens of the model; the first one ends complete responses
-	MaxLen    int                         // tokens, 0 for no limit
-	Overlong  Overlong                    // "" is Fail
+	Chat      Renderer                // nil: conversations are an error
+	Split     func(text string) []int // end offsets in bytes of the steps in a response or an assistant turn; nil: it is one step
+	OneStep   bool                    // all actions of a trajectory are one step, those of later turns too; Split has no say
+	EOS       []int                   // end tokens of the model; the first one ends complete responses
+	MaxLen    int                     // tokens, 0 for no limit
+	Overlong  Overlong                // "" is Fail
 }
 
 // Tokenizer is what this package needs of runtime/tokenizer: text to ids with
@@ -62,10 +64,11 @@ type Renderer interface {
 	Render(msgs []chat.Message, addGenerationPrompt bool) (string, error)
 }
 
-// Stats counts what reading a data set did.
+// Stats counts what reading a data set did. A record is a trajectory or a pair;
+// a pair is dropped or cut if one of its sequences is.
 type Stats struct {
 	Records      int
-	Sequences    int
+	Sequences    int // kept; of labelled records the samples alone
 	Dropped      int // longer than MaxLen
 	Truncated    int // longer than MaxLen, cut
 	NoAction     int // nothing left to learn after the cut
@@ -73,15 +76,35 @@ type Stats struct {
 	ActionTokens int
 	Steps        int
 	Longest      int // tokens, before dropping and cutting
+
+	Pairs int // kept
+	Same  int // pairs left out: chosen and rejected are the same, or are after the cut
+
+	Desirable, Undesirable int // labels kept
+	SamePrompt             int // mismatched responses that come from the same prompt, where a prompt has most of the records
+	MismatchedCut          int // mismatched responses cut to MaxLen
 }
 
 func (s Stats) String() string {
 	text := fmt.Sprintf("%d sequences, %d tokens, %d of them actions in %d steps; longest %d",
 		s.Sequences, s.Tokens, s.ActionTokens, s.Steps, s.Longest)
+	if s.Pairs > 0 {
+		text = fmt.Sprintf("%d pairs: %s", s.Pairs, text)
+	}
+	if s.Desirable+s.Undesirable > 0 {
+		text = fmt.Sprintf("%d desirable and %d undesirable: %s", s.Desirable, s.Undesirable, text)
+	}
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{s.Dropped, "dropped as too long"}, {s.Truncated, "cut to the longest length"}, {s.NoAction, "dropped with no action left"}} {
+	}{
+		{s.Dropped, "dropped as too long"},
+		{s.Truncated, "cut to the longest length"},
+		{s.NoAction, "dropped with no action left"},
+		{s.Same, "dropped: chosen and rejected are the same"},
+		{s.SamePrompt, "mismatched with a response to the same prompt"},
+		{s.MismatchedCut, "mismatched with a response that was cut"},
+	} {
 		if c.n > 0 {
 			text += fmt.Sprintf("; %d of %d %s", c.n, s.Records, c.what)
 		}
@@ -92,36 +115,50 @@ func (s Stats) String() string {
 // Read encodes the records of the JSONL files in order. needReward asks every
 // record for one. No sequence left is an error.
 func (e *Encoder) Read(paths []string, needReward bool) ([]Sequence, Stats, error) {
+	return readAll(paths, func(path string) iter.Seq2[traj.Record, error] { return traj.Read(path, needReward) },
+		func(rec *traj.Record, id string, stats *Stats) ([]Sequence, error) {
+			seq, err := e.encodeAs(rec, id)
+			if err != nil {
+				return nil, err
+			}
+			return e.fit([]Sequence{seq}, stats)
+		})
+}
+
+// readAll collects the sequences that encode makes of each record; id names a
+// record that has no name of its own.
+func readAll[R any](paths []string, open func(path string) iter.Seq2[R, error],
+	encode func(rec *R, id string, stats *Stats) ([]Sequence, error)) ([]Sequence, Stats, error) {
 	var all []Sequence
 	var stats Stats
 	for _, path := range paths {
 		n := 0
-		for rec, err := range traj.Read(path, needReward) {
+		for rec, err := range open(path) {
 			if err != nil {
 				return nil, stats, err
 			}
 			n++
-			seq, err := e.Encode(&rec)
+			stats.Records++
+			seqs, err := encode(&rec, fmt.Sprintf("%s:%d", path, n), &stats)
 			if err != nil {
 				return nil, stats, fmt.Errorf("%s: record %d: %w", path, n, err)
 			}
-			if seq.ID == "" {
-				seq.ID = fmt.Sprintf("%s:%d", path, n)
-			}
-			keep, err := e.fit(&seq, &stats)
-			if err != nil {
-				return nil, stats, fmt.Errorf("%s: record %d: %w", path, n, err)
-			}
-			if keep {
-				all = append(all, seq)
-			}
+			all = append(all, seqs...)
 		}
 	}
 	if len(all) == 0 {
-		return nil, stats, fmt.Errorf("no sequence to train on in %s: %d records, %d too long, %d without actions",
-			strings.Join(paths, ", "), stats.Records, stats.Dropped, stats.NoAction)
+		return nil, stats, fmt.Errorf("no sequence to train on in %s: %d records, %d too long, %d without actions, %d pairs of equals",
+			strings.Join(paths, ", "), stats.Records, stats.Dropped, stats.NoAction, stats.Same)
 	}
 	return all, stats, nil
+}
+
+func (e *Encoder) encodeAs(rec *traj.Record, id string) (Sequence, error) {
+	seq, err := e.Encode(rec)
+	if seq.ID == "" {
+		seq.ID = id
+	}
+	return seq, err
 }
 
 // Encode turns a record that traj.Record.Check accepts into a sequence of any
@@ -152,19 +189,8 @@ func (e *Encoder) response(seq *Sequence, rec *traj.Record) error {
 	if len(ids) == 0 {
 		return errors.New(`field "response" has no tokens`)
 	}
-	first := len(seq.Tokens)
+	e.steps(seq, rec.Response, offsets)
 	seq.append(ids, true)
-	seq.Steps = []int{first}
-	if e.Split != nil {
-		// A token across a boundary belongs to the step it starts in: it was one
-		// choice of the model, and writing it ended that step.
-		for _, end := range e.Split(rec.Response) {
-			next, _ := slices.BinarySearchFunc(offsets, end, func(o [2]int, end int) int { return o[0] - end })
-			if next < len(ids) && first+next > seq.Steps[len(seq.Steps)-1] {
-				seq.Steps = append(seq.Steps, first+next)
-			}
-		}
-	}
 	if !rec.Truncated && len(e.EOS) > 0 && !slices.Contains(e.EOS, ids[len(ids)-1]) {
 		seq.append(e.EOS[:1], true)
 	}
@@ -219,7 +245,8 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		if end == 0 {
 			return fmt.Errorf("turn %d: the assistant's content is empty", i+1)
 		}
-		seq.Steps = append(seq.Steps, len(seq.Tokens))
+		written := turn[:at+len(content)]
+		e.steps(seq, written, offsets[:end])
 		seq.append(ids[:end], true)
 		if i == last && !ended && !rec.Truncated && len(e.EOS) > 0 {
 			seq.append(e.EOS[:1], true)
@@ -263,6 +290,27 @@ func (e *Encoder) turnEnd(contentEnd int, ids []int, offsets [][2]int) (end int,
 	return end, false
 }
 
+// steps notes where the steps of text begin, whose tokens, at offsets, are
+// about to be appended. A token across a boundary belongs to the step it starts
+// in: it was one choice of the model, and writing it ended that step. An end
+// token behind the text belongs to the last step.
+func (e *Encoder) steps(seq *Sequence, text string, offsets [][2]int) {
+	first := len(seq.Tokens)
+	if e.OneStep && len(seq.Steps) > 0 {
+		return
+	}
+	seq.Steps = append(seq.Steps, first)
+	if e.OneStep || e.Split == nil {
+		return
+	}
+	for _, end := range e.Split(text) {
+		next, _ := slices.BinarySearchFunc(offsets, end, func(o [2]int, end int) int { return o[0] - end })
+		if end < len(text) && next < len(offsets) && first+next > seq.Steps[len(seq.Steps)-1] {
+			seq.Steps = append(seq.Steps, first+next)
+		}
+	}
+}
+
 func (s *Sequence) append(ids []int, action bool) {
 	for _, id := range ids {
 		s.Tokens = append(s.Tokens, int32(id))
@@ -270,37 +318,47 @@ func (s *Sequence) append(ids []int, action bool) {
 	}
 }
 
-// fit applies the length limit to seq and counts it; keep is false if nothing
-// of it is to be used.
-func (e *Encoder) fit(seq *Sequence, stats *Stats) (keep bool, err error) {
-	n := len(seq.Tokens)
-	stats.Records++
-	stats.Longest = max(stats.Longest, n)
-	if e.MaxLen > 0 && n > e.MaxLen {
+// fit applies the length limit to the sequences of one record, which stay or go
+// together, and counts them.
+func (e *Encoder) fit(group []Sequence, stats *Stats) ([]Sequence, error) {
+	longest := 0
+	for i := range group {
+		longest = max(longest, len(group[i].Tokens))
+	}
+	stats.Longest = max(stats.Longest, longest)
+	if e.MaxLen > 0 && longest > e.MaxLen {
 		switch e.Overlong {
 		case Drop:
 			stats.Dropped++
-			return false, nil
+			return nil, nil
 		case Truncate:
-			seq.cut(e.MaxLen)
 		default:
-			return false, fmt.Errorf("%d tokens, over the limit of %d: raise it, or choose to drop or to truncate such records", n, e.MaxLen)
+			return nil, fmt.Errorf("%d tokens, over the limit of %d: raise it, or choose to drop or to truncate such records", longest, e.MaxLen)
 		}
-		if len(seq.Tokens) == 0 {
-			stats.NoAction++
-			return false, nil
+		for i := range group {
+			if group[i].cut(e.MaxLen); len(group[i].Tokens) == 0 {
+				stats.NoAction++
+				return nil, nil
+			}
 		}
 		stats.Truncated++
 	}
-	stats.Sequences++
-	stats.Tokens += len(seq.Tokens)
-	stats.Steps += len(seq.Steps)
-	stats.ActionTokens += seq.Actions()
-	return true, nil
+	for i := range group {
+		stats.count(&group[i])
+	}
+	return group, nil
+}
+
+func (s *Stats) count(seq *Sequence) {
+	s.Sequences++
+	s.Tokens += len(seq.Tokens)
+	s.Steps += len(seq.Steps)
+	s.ActionTokens += seq.Actions()
 }
 
 // cut keeps the first n tokens, up to the last action among them.
 func (s *Sequence) cut(n int) {
+	n = min(n, len(s.Tokens))
 	for n > 0 && !s.Action[n-1] {
 		n--
 	}

@@ -46,7 +46,7 @@ var rooms = []struct {
 	{path: "runtime/jsonl", may: shared, pureGo: true},
 	{path: "runtime/manifest", may: shared, pureGo: true},
 	{path: "train", may: append([]string{"train", "math/step"}, shared...), native: []string{gotch}},
-	{path: "train/data", may: append([]string{"train/data"}, shared...), pureGo: true},
+	{path: "train/data", may: append([]string{"train/data", "math/step"}, shared...), pureGo: true},
 	{path: "train/track", may: []string{"train/track"}, pureGo: true},
 	{path: "train/schedule", may: []string{"train/schedule"}, pureGo: true},
 	{path: "train/card", may: append([]string{"train/card"}, shared...), pureGo: true},
