@@ -2,6 +2,7 @@ package wordgen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,19 +41,33 @@ func (p Problem) Solve(style Style) string {
 	return p.byParts()
 }
 
+// SolveDays writes the right solution with a line for each day, worked in the
+// day's style and without a mark. It panics unless there is a style for each day.
+func (p Problem) SolveDays(styles []Style) string {
+	if len(styles) != len(p.Days) {
+		panic(fmt.Sprintf("wordgen: %d styles for %d days", len(styles), len(p.Days)))
+	}
+	var b strings.Builder
+	stock := p.Start
+	for day, changes := range p.Days {
+		if styles[day] == InHead {
+			stock = writeSum(&b, stock, changes)
+		} else {
+			stock = writeParts(&b, stock, changes)
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%s%d", answerMark, stock)
+	return b.String()
+}
+
 // byParts is a line for each day, with every stock in between.
 func (p Problem) byParts() string {
 	var b strings.Builder
 	stock := p.Start
 	for _, changes := range p.Days {
 		b.WriteString(partsMark)
-		for i, change := range changes {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "%d%+d=%d", stock, change, stock+change)
-			stock += change
-		}
+		stock = writeParts(&b, stock, changes)
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "%s%d", answerMark, stock)
@@ -62,14 +77,31 @@ func (p Problem) byParts() string {
 // inHead is one line with all changes and the last stock alone.
 func (p Problem) inHead() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%d", headMark, p.Start)
-	stock := p.Start
-	for _, changes := range p.Days {
-		for _, change := range changes {
-			fmt.Fprintf(&b, "%+d", change)
-			stock += change
-		}
-	}
-	fmt.Fprintf(&b, "=%d\n%s%d", stock, answerMark, stock)
+	b.WriteString(headMark)
+	stock := writeSum(&b, p.Start, slices.Concat(p.Days...))
+	fmt.Fprintf(&b, "\n%s%d", answerMark, stock)
 	return b.String()
+}
+
+// writeParts writes an equation for each change and returns the last stock.
+func writeParts(b *strings.Builder, stock int, changes []int) int {
+	for i, change := range changes {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(b, "%d%+d=%d", stock, change, stock+change)
+		stock += change
+	}
+	return stock
+}
+
+// writeSum writes one equation for all changes and returns the last stock.
+func writeSum(b *strings.Builder, stock int, changes []int) int {
+	fmt.Fprintf(b, "%d", stock)
+	for _, change := range changes {
+		fmt.Fprintf(b, "%+d", change)
+		stock += change
+	}
+	fmt.Fprintf(b, "=%d", stock)
+	return stock
 }

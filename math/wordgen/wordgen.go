@@ -20,6 +20,14 @@
 // depends on the scene (Config.HeadShare). A small model that imitates them
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
+//
+// With Config.PerDay the annotator makes up his mind anew each day, and does not
+// say so: every day is a line, and the reward for the last one has to be shared
+// out among as many decisions as there are days:
+//
+//	7-5=2, 2+3=5, 5+4=9
+//	9-8+4-2=3
+//	#### 3
 package wordgen
 
 import (
@@ -36,7 +44,8 @@ type Config struct {
 	Changes   int       // changes per day, 2 to 9
 	MaxStock  int       // largest stock that occurs, 9 to 999
 	MaxChange int       // largest change, 1 to MaxStock
-	HeadShare []float64 // per scene: share of annotated solutions done in the head, 0 to 1
+	HeadShare []float64 // per scene: share of annotated solutions (PerDay: of days) done in the head, 0 to 1
+	PerDay    bool      // the style is chosen for each day, without a mark
 }
 
 // DefaultConfig returns the problems of the demo: one-digit numbers, and six
@@ -148,13 +157,24 @@ func (g *Generator) draw() Problem {
 		stock += sum(changes)
 	}
 	p.Question = scenes[i].question(who, p, g.rng)
-	style := ByParts
-	if g.rng.Float64() < g.cfg.HeadShare[i] {
-		style = InHead
+	if g.cfg.PerDay {
+		styles := make([]Style, len(p.Days))
+		for day := range styles {
+			styles[day] = g.drawStyle(i)
+		}
+		p.Solution = p.SolveDays(styles)
+	} else {
+		p.Solution = p.Solve(g.drawStyle(i))
 	}
-	p.Solution = p.Solve(style)
 	p.Answer = strconv.Itoa(stock)
 	return p
+}
+
+func (g *Generator) drawStyle(scene int) Style {
+	if g.rng.Float64() < g.cfg.HeadShare[scene] {
+		return InHead
+	}
+	return ByParts
 }
 
 // drawChanges returns a day's changes; no stock falls below 0 or exceeds MaxStock.

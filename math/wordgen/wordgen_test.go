@@ -23,12 +23,12 @@ func generate(t *testing.T, cfg Config, n int) []Problem {
 	return problems
 }
 
-var change = regexp.MustCompile(`(\w+) (\d+)`)
+var words = regexp.MustCompile(`(\w+) (\d+)`)
 
 // solve answers a question from its words alone.
 func solve(question string) (int, error) {
 	stock := 0
-	for _, m := range change.FindAllStringSubmatch(question, -1) {
+	for _, m := range words.FindAllStringSubmatch(question, -1) {
 		n, err := strconv.Atoi(m[2])
 		if err != nil {
 			return 0, err
