@@ -3,6 +3,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,17 +13,28 @@ import (
 	"github.com/oreo-go/oreo/train/torch"
 )
 
-// Model is a policy or a critic: a backbone and its head. Parameters are
-// float32 (or float64 in parity tests) and live until Free.
+// Model is a policy or a critic: a backbone and its head. It comes in three
+// kinds, which differ in what is the model's own, and so in what Params lists:
+//
+//	Load, New         everything
+//	Adapted           low-rank adapters and, for a critic, the value head; the rest is another model's
+//	NewValueHead      the value head; the backbone is a policy's, adapters and all
+//
+// What is its own lives until Free.
 type Model struct {
 	Config *model.Config
 	Head   model.Head
 	Device torch.Device
 	// Autocast runs matrix products in bfloat16.
 	Autocast bool
+	// LoRA describes the adapters; nil for a model without.
+	LoRA *LoRA
 
-	names  []string
-	params map[string]*torch.Tensor
+	names    []string                 // of Params
+	params   map[string]*torch.Tensor // the model's own
+	shared   map[string]*torch.Tensor // frozen views of another model's parameters
+	backbone *Model                   // whose hidden states a bare value head reads; nil elsewhere
+
 	layers []layer
 	embed  *torch.Tensor // [V, C]
 	norm   *torch.Tensor // [C]
@@ -30,14 +42,12 @@ type Model struct {
 	freq   *torch.Tensor // [D/2], radians per position
 }
 
-type layer struct {
-	norm1, q, k, v, o     *torch.Tensor // [C], [H*D, C], [K*D, C], [K*D, C], [C, H*D]
-	qBias, kBias, vBias   *torch.Tensor // Qwen2's; nil elsewhere
-	norm2, gate, up, down *torch.Tensor // [C], [I, C], [I, C], [C, I]
-}
-
 // Load reads the model in dir onto a device. A critic may start from a policy's
 // folder: its value head then starts at zero, as the paper's does.
+//
+// With float32 or float64 the model can be trained. bfloat16 is for a model that
+// stays frozen, under Autocast: it halves the memory of the matrices, while the
+// vectors, which matter more and weigh nothing, are float32.
 func Load(dir string, head model.Head, device torch.Device, dtype torch.DType) (*Model, error) {
 	config, err := model.LoadConfig(dir)
 	if err != nil {
@@ -49,8 +59,12 @@ func Load(dir string, head model.Head, device torch.Device, dtype torch.DType) (
 	}
 	defer file.Close()
 	m, err := build(config, head, device, func(p model.Param) (*torch.Tensor, error) {
+		dtype := dtype
+		if dtype == torch.BFloat16 && (len(p.Shape) == 1 || p.Name == model.ValueHeadName) {
+			dtype = torch.Float32
+		}
 		if p.Name == model.ValueHeadName && !file.Has(p.Name) {
-			return torch.FromFloat32(make([]float32, config.Hidden), 1, int64(config.Hidden)).To(dtype), nil
+			return zeros(dtype, p.Shape...), nil
 		}
 		t, err := file.Get(p.Name)
 		if err != nil {
@@ -115,141 +129,89 @@ func ones(n int) []float32 {
 	return v
 }
 
+func zeros(dtype torch.DType, shape ...int) *torch.Tensor {
+	n, dims := 1, make([]int64, len(shape))
+	for i, d := range shape {
+		n, dims[i] = n*d, int64(d)
+	}
+	return torch.FromFloat32(make([]float32, n), dims...).To(dtype)
+}
+
 // build makes every parameter with get and places it by name.
 func build(config *model.Config, head model.Head, device torch.Device, get func(model.Param) (*torch.Tensor, error)) (*Model, error) {
 	m := &Model{Config: config, Head: head, Device: device, params: map[string]*torch.Tensor{}}
 	for _, p := range config.Params(head) {
-		var fail error
-		err := torch.Scope(func() {
-			t, err := get(p)
-			if err != nil {
-				fail = err
-				return
-			}
-			t = t.On(device).Detach()
-			torch.Keep(t)
-			m.names = append(m.names, p.Name)
-			m.params[p.Name] = t
-		})
-		if err == nil {
-			err = fail
-		}
-		if err != nil {
+		if err := m.own(p.Name, func() (*torch.Tensor, error) { return get(p) }); err != nil {
 			m.Free()
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
+			return nil, err
 		}
 	}
 	return m, torch.Scope(m.place)
 }
 
+// own adds a parameter of the model's own.
+func (m *Model) own(name string, get func() (*torch.Tensor, error)) error {
+	var fail error
+	err := torch.Scope(func() {
+		t, err := get()
+		if err != nil {
+			fail = err
+			return
+		}
+		t = t.On(m.Device).Detach()
+		torch.Keep(t)
+		m.names, m.params[name] = append(m.names, name), t
+	})
+	if err = errors.Join(err, fail); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// at finds a tensor by name, nil if there is none.
+func (m *Model) at(name string) *torch.Tensor {
+	if t, ok := m.params[name]; ok {
+		return t
+	}
+	return m.shared[name]
+}
+
 // place points the layers at the parameters.
 func (m *Model) place() {
 	c := m.Config
-	m.embed, m.norm = m.params[model.EmbedName], m.params["model.norm.weight"]
+	m.embed, m.norm = m.at(model.EmbedName), m.at("model.norm.weight")
 	switch {
 	case m.Head == model.ValueHead:
-		m.head = m.params[model.ValueHeadName]
+		m.head = m.at(model.ValueHeadName)
 	case c.TieEmbeddings:
 		m.head = m.embed
 	default:
-		m.head = m.params[model.LMHeadName]
+		m.head = m.at(model.LMHeadName)
 	}
 	for l := range c.Layers {
-		at := func(name string) *torch.Tensor { return m.params[fmt.Sprintf("model.layers.%d.%s", l, name)] }
+		prefix := fmt.Sprintf("model.layers.%d.", l)
 		m.layers = append(m.layers, layer{
-			norm1: at("input_layernorm.weight"), norm2: at("post_attention_layernorm.weight"),
-			q: at("self_attn.q_proj.weight"), k: at("self_attn.k_proj.weight"), v: at("self_attn.v_proj.weight"),
-			qBias: at("self_attn.q_proj.bias"), kBias: at("self_attn.k_proj.bias"), vBias: at("self_attn.v_proj.bias"),
-			o: at("self_attn.o_proj.weight"), gate: at("mlp.gate_proj.weight"), up: at("mlp.up_proj.weight"), down: at("mlp.down_proj.weight"),
+			norm1: m.at(prefix + "input_layernorm.weight"), norm2: m.at(prefix + "post_attention_layernorm.weight"),
+			q: m.linear(prefix + "self_attn.q_proj"), k: m.linear(prefix + "self_attn.k_proj"), v: m.linear(prefix + "self_attn.v_proj"),
+			o: m.linear(prefix + "self_attn.o_proj"), gate: m.linear(prefix + "mlp.gate_proj"), up: m.linear(prefix + "mlp.up_proj"),
+			down: m.linear(prefix + "mlp.down_proj"),
 		})
 	}
 	m.freq = torch.FromFloat64(c.InvFreq(), int64(c.HeadDim/2)).On(m.Device)
 	torch.Keep(m.freq)
 }
 
-// Forward returns logits [B, T, V] of a policy or values [B, T] of a critic for
-// ids [B, T], right-padded: attention is causal, so padding, which follows,
-// changes no real position. A value at position t judges tokens 0..t.
-func (m *Model) Forward(ids *torch.Tensor) *torch.Tensor {
-	if !m.Autocast {
-		return m.forward(ids)
+// linear collects the tensors of one linear map.
+func (m *Model) linear(name string) linear {
+	l := linear{weight: m.at(name + ".weight"), bias: m.at(name + ".bias"), a: m.at(name + loraA), b: m.at(name + loraB)}
+	if m.LoRA != nil {
+		l.scale = m.LoRA.Scale()
 	}
-	var out *torch.Tensor
-	torch.Autocast(m.Device, func() { out = m.forward(ids) })
-	return out
+	return l
 }
 
-func (m *Model) forward(ids *torch.Tensor) *torch.Tensor {
-	c := m.Config
-	T := ids.Shape()[1]
-	cos, sin := m.rotations(T)         // [T, D]
-	x := torch.Embedding(m.embed, ids) // [B, T, C]
-	if c.ScaleEmb != 1 {
-		x = x.Times(c.ScaleEmb)
-	}
-	for i := range m.layers {
-		l := &m.layers[i]
-		x = x.Add(m.scaled(m.attend(l, x.RMSNorm(l.norm1, c.NormEps), cos, sin))) // [B, T, C]
-		x = x.Add(m.scaled(l.mlp(x.RMSNorm(l.norm2, c.NormEps))))                 // [B, T, C]
-	}
-	x = x.RMSNorm(m.norm, c.NormEps)
-	if m.Head == model.ValueHead {
-		return x.Mul(m.head).SumDim(-1) // [B, T], never rounded to bfloat16
-	}
-	if s := c.LogitScale(); s != 1 {
-		x = x.Times(s)
-	}
-	return x.Linear(m.head, nil) // [B, T, V]
-}
-
-// scaled applies MiniCPM's factor to a block's output.
-func (m *Model) scaled(x *torch.Tensor) *torch.Tensor {
-	if s := m.Config.ResidualScale(); s != 1 {
-		return x.Times(s)
-	}
-	return x
-}
-
-// attend is grouped-query attention with rotary positions.
-func (m *Model) attend(l *layer, x, cos, sin *torch.Tensor) *torch.Tensor {
-	c := m.Config
-	B, T, D := x.Shape()[0], x.Shape()[1], int64(c.HeadDim)
-	heads := func(w, bias *torch.Tensor, n int) *torch.Tensor {
-		return x.Linear(w, bias).View(B, T, int64(n), D).Transpose(1, 2) // [B, n, T, D]
-	}
-	q := rotate(heads(l.q, l.qBias, c.Heads), cos, sin)            // [B, H, T, D]
-	k := rotate(heads(l.k, l.kBias, c.KVHeads), cos, sin)          // [B, K, T, D]
-	v := heads(l.v, l.vBias, c.KVHeads)                            // [B, K, T, D]
-	y := torch.Attention(q, k, v, 1/math.Sqrt(float64(c.HeadDim))) // [B, H, T, D]
-	return y.Transpose(1, 2).View(B, T, int64(c.Heads)*D).Linear(l.o, nil)
-}
-
-// mlp is SwiGLU: down(silu(gate x) * up x).
-func (l *layer) mlp(x *torch.Tensor) *torch.Tensor {
-	return x.Linear(l.gate, nil).Silu().Mul(x.Linear(l.up, nil)).Linear(l.down, nil)
-}
-
-// rotations returns cos and sin of position * frequency, [T, D], each frequency
-// standing in both halves.
-func (m *Model) rotations(T int64) (cos, sin *torch.Tensor) {
-	positions := make([]float64, T)
-	for i := range positions {
-		positions[i] = float64(i)
-	}
-	angle := torch.FromFloat64(positions, T, 1).On(m.Device).Mul(m.freq) // [T, D/2]
-	angle = torch.Cat(-1, angle, angle)                                  // [T, D]
-	dtype := m.embed.DType()
-	return angle.Cos().To(dtype), angle.Sin().To(dtype)
-}
-
-// rotate turns each pair (x[i], x[i+D/2]) by its position's angle.
-func rotate(x, cos, sin *torch.Tensor) *torch.Tensor {
-	D := x.Shape()[3]
-	turned := torch.Cat(-1, x.Narrow(-1, D/2, D/2).Neg(), x.Narrow(-1, 0, D/2))
-	return x.Mul(cos).Add(turned.Mul(sin)).To(x.DType())
-}
-
-// Params lists the parameters in a fixed order.
+// Params lists the model's own parameters, those that training changes, in a
+// fixed order.
 func (m *Model) Params() []*torch.Tensor {
 	ps := make([]*torch.Tensor, len(m.names))
 	for i, n := range m.names {
@@ -261,33 +223,50 @@ func (m *Model) Params() []*torch.Tensor {
 // Names lists the names of Params, in the same order.
 func (m *Model) Names() []string { return m.names }
 
-// Train makes the parameters collect gradients.
+// Train makes the model's own parameters collect gradients.
 func (m *Model) Train() {
 	for _, p := range m.params {
 		p.SetRequiresGrad(true)
 	}
 }
 
-// Tensors copies the parameters to Go memory for saving, as dtype.
+// Tensors copies the model's own parameters to Go memory for saving, as dtype.
 func (m *Model) Tensors(dtype torch.DType) ([]safetensors.Tensor, error) {
-	name := map[torch.DType]safetensors.DType{torch.Float32: safetensors.F32, torch.BFloat16: safetensors.BF16, torch.Float64: safetensors.F64}[dtype]
 	out := make([]safetensors.Tensor, 0, len(m.names))
-	for _, p := range m.Config.Params(m.Head) {
-		err := torch.Scope(func() {
-			out = append(out, safetensors.Tensor{Name: p.Name, DType: name, Shape: p.Shape, Data: m.params[p.Name].Detach().To(dtype).Bytes()})
-		})
+	for _, name := range m.names {
+		t, err := stored(name, dtype, func() *torch.Tensor { return m.params[name] })
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
+			return nil, err
 		}
+		out = append(out, t)
 	}
 	return out, nil
 }
 
-// Free releases the parameters.
+// stored copies what get returns to Go memory.
+func stored(name string, dtype torch.DType, get func() *torch.Tensor) (s safetensors.Tensor, err error) {
+	kinds := map[torch.DType]safetensors.DType{torch.Float32: safetensors.F32, torch.BFloat16: safetensors.BF16, torch.Float64: safetensors.F64}
+	s = safetensors.Tensor{Name: name, DType: kinds[dtype]}
+	err = torch.Scope(func() {
+		t := get().Detach()
+		for _, d := range t.Shape() {
+			s.Shape = append(s.Shape, int(d))
+		}
+		s.Data = t.To(dtype).Bytes()
+	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return s, err
+}
+
+// Free releases what is the model's own; models that share it keep it alive.
 func (m *Model) Free() {
-	for _, p := range m.params {
-		torch.Free(p)
+	for _, set := range []map[string]*torch.Tensor{m.params, m.shared} {
+		for _, t := range set {
+			torch.Free(t)
+		}
 	}
 	torch.Free(m.freq)
-	m.params = nil
+	m.params, m.shared = nil, nil
 }
