@@ -1,7 +1,32 @@
 // Package loss has the objectives as pure functions of tensors. Shapes and
-// equation numbers are those of train/doc.go. A loss is returned per sequence,
-// [B]: the caller weighs sequences, so that accumulated micro-batches add up to
-// the whole batch.
+// equation numbers are those of train/doc.go; A is the number of actions of the
+// longest sequence: T at the token level, S at the step level, 1 at the response
+// level. A loss is returned per sequence (per pair for DPO and IPO), [B]: the
+// caller weighs sequences, so that accumulated micro-batches add up to the whole
+// batch. A sequence without states gives 0 and no gradient.
+//
+//	loss.go        LogProbs KL ForwardKL K3 MeanOverStates SumOverStates NLL
+//	oreo.go        Value ValueClipped (Eq. 8), Policy (Eq. 9, 10), Bellman (Eq. 3),
+//	               ImportanceWeights, Coefficient (learned KL weight)
+//	level.go       StepSums StepValues | ResponseSum FirstState HasState
+//	preference.go  DPO IPO KTO KTOReference
+//	dqo.go         LambdaReturn DQOValue DQOPolicy
+//	original.go    Hinge, and the table of what the authors' code does differently
+//
+// # Levels
+//
+// Value, Policy and Bellman take values, log-ratios and masks [B, A] of any level:
+//
+//	token     values, d, mask as they are                                  A = T
+//	step      StepValues(values, stepState), StepSums(d, stepOf, S), stepMask  A = S
+//	response  FirstState(values, mask), ResponseSum(d, mask), HasState(mask)   A = 1
+//
+// At the step level both losses see the states before the steps only. At the
+// response level the paper changes the policy's objective alone (section 4.2, "the
+// action objective considers only the initial state"), and so does the authors'
+// code, whose critic always gets Eq. 8 over all states of the data: train the
+// critic there with the token level's Value and the policy with the response
+// level's Policy. The regulariser is the mean over all tokens at every level.
 package loss
 
 import "github.com/oreo-go/oreo/train/torch"
@@ -12,10 +37,22 @@ func LogProbs(logp, actions *torch.Tensor) *torch.Tensor {
 	return logp.Gather(-1, actions.Unsqueeze(-1)).Squeeze(-1)
 }
 
-// MeanOverStates is sum_t mask x / sum_t mask for x and mask [B, T]: [B]. A
+// MeanOverStates is sum_t mask x / sum_t mask for x and mask [B, A]: [B]. A
 // sequence without states gives 0.
 func MeanOverStates(x, mask *torch.Tensor) *torch.Tensor {
-	return x.Mul(mask).SumDim(1).Div(mask.SumDim(1).AtLeast(1))
+	return SumOverStates(x, mask).Div(mask.SumDim(1).AtLeast(1))
+}
+
+// SumOverStates is sum_t mask x for x and mask [B, A]: [B].
+func SumOverStates(x, mask *torch.Tensor) *torch.Tensor {
+	return x.Mul(mask).SumDim(1)
+}
+
+// NLL is - sum_t mask log pi(a_t|s_t), [B], for the actions' log-probabilities
+// logProb [B, T]: supervised fine-tuning and rejection sampling divide its sum by
+// the action tokens of the whole update.
+func NLL(logProb, mask *torch.Tensor) *torch.Tensor {
+	return SumOverStates(logProb, mask).Neg()
 }
 
 // KL is KL(pi(.|s_t) || pi_ref(.|s_t)) over the whole vocabulary, [B, T], from
@@ -24,22 +61,14 @@ func KL(logp, refLogp *torch.Tensor) *torch.Tensor {
 	return logp.Exp().Mul(logp.Sub(refLogp)).SumDim(-1)
 }
 
-// Value is Eq. 8 at the token level, [B]. logRatio is d [B, T] and reward R [B];
-// no gradient reaches the policy.
-func Value(values, logRatio, reward, mask *torch.Tensor, beta float64) *torch.Tensor {
-	toGo := sumFrom(logRatio.Detach().Mul(mask))                      // [B, T] sum_{i>=t} d_i
-	residual := values.Sub(reward.Unsqueeze(1)).Add(toGo.Times(beta)) // [B, T]
-	return MeanOverStates(residual.Square(), mask)
+// ForwardKL is KL(pi_ref(.|s_t) || pi(.|s_t)) over the whole vocabulary, [B, T],
+// from log-softmaxed logits [B, T, V].
+func ForwardKL(logp, refLogp *torch.Tensor) *torch.Tensor {
+	return KL(refLogp, logp)
 }
 
-// Policy is the first term of Eq. 9 at the token level, [B]; no gradient reaches
-// the critic, nor later actions.
-func Policy(values, logRatio, reward, mask *torch.Tensor, beta float64) *torch.Tensor {
-	d := logRatio.Mul(mask)
-	later := sumFrom(d).Sub(d).Detach()                                                            // [B, T] sum_{i>t} d_i
-	residual := values.Detach().Sub(reward.Unsqueeze(1)).Add(d.Times(beta)).Add(later.Times(beta)) // [B, T]
-	return MeanOverStates(residual.Square(), mask)
+// K3 is exp(-d) + d - 1 for log-ratios d [B, T]: it is never negative, and its mean
+// over actions that pi sampled is KL(pi || pi_ref) (Schulman's third estimator).
+func K3(logRatio *torch.Tensor) *torch.Tensor {
+	return logRatio.Neg().Exp().Add(logRatio).Plus(-1)
 }
-
-// sumFrom returns sum_{i>=t} x_i along time for x [B, T].
-func sumFrom(x *torch.Tensor) *torch.Tensor { return x.Flip(1).Cumsum(1).Flip(1) }

@@ -60,6 +60,16 @@ func (t *Tensor) AtLeast(v float64) *Tensor {
 	return scalarOp(v, func(o *lib.Ctensor, s lib.Cscalar) { lib.AtgClampMin(o, t.c, s) })
 }
 
+// AtMost returns min(t, v).
+func (t *Tensor) AtMost(v float64) *Tensor {
+	return scalarOp(v, func(o *lib.Ctensor, s lib.Cscalar) { lib.AtgClampMax(o, t.c, s) })
+}
+
+// Equals is 1 where t is v and 0 elsewhere, in t's type; no gradient flows.
+func (t *Tensor) Equals(v float64) *Tensor {
+	return scalarOp(v, func(o *lib.Ctensor, s lib.Cscalar) { lib.AtgEq(o, t.c, s) }).To(t.DType())
+}
+
 // Neg returns -t.
 func (t *Tensor) Neg() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgNeg(o, t.c) }) }
 
@@ -68,6 +78,14 @@ func (t *Tensor) Exp() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgExp(o, 
 
 // Square returns t².
 func (t *Tensor) Square() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgSquare(o, t.c) }) }
+
+// Sigmoid returns 1 / (1 + e^-t).
+func (t *Tensor) Sigmoid() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgSigmoid(o, t.c) }) }
+
+// LogSigmoid returns log sigmoid(t), which stays finite where the sigmoid is 0.
+func (t *Tensor) LogSigmoid() *Tensor {
+	return op(func(o *lib.Ctensor) { lib.AtgLogSigmoid(o, t.c) })
+}
 
 // Cos returns cos t.
 func (t *Tensor) Cos() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgCos(o, t.c) }) }
@@ -128,6 +146,20 @@ func Embedding(weight, ids *Tensor) *Tensor {
 // Gather picks t[.., index] along dim: the result has index's shape.
 func (t *Tensor) Gather(dim int64, index *Tensor) *Tensor {
 	return op(func(o *lib.Ctensor) { lib.AtgGather(o, t.c, dim, index.c, 0) })
+}
+
+// ScatterAdd adds src[.., j] to t[.., index[.., j]] along dim and returns the
+// sums; index [..] is int64, and src has at least its sizes.
+func (t *Tensor) ScatterAdd(dim int64, index, src *Tensor) *Tensor {
+	return op(func(o *lib.Ctensor) { lib.AtgScatterAdd(o, t.c, dim, index.c, src.c) })
+}
+
+// Zeros makes zeros of a shape with the type and on the device of t, which is
+// not empty.
+func (t *Tensor) Zeros(shape ...int64) *Tensor {
+	one := t.View(-1).Narrow(0, 0, 1)
+	zero := op(func(o *lib.Ctensor) { lib.AtgZerosLike(o, one.c) })
+	return op(func(o *lib.Ctensor) { lib.AtgExpand(o, zero.c, shape, len(shape), 0) }).Contiguous()
 }
 
 // IndexSelect picks the slices of dim that index [n] names.
