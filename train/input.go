@@ -25,7 +25,7 @@ func CheckData(w io.Writer, dir string, files []string, show int, colour bool) e
 	if err != nil {
 		return err
 	}
-	seqs, stats, err := enc.Read(files, false)
+	seqs, stats, err := enc.ReadAny(files, 0)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"io"
 	"iter"
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -44,7 +46,7 @@ func Read[T any](path string) iter.Seq2[T, error] {
 			}
 			var v T
 			if err := json.Unmarshal(line.text, &v); err != nil {
-				yield(zero, fmt.Errorf("%s:%d: %w", path, line.number, explain(err)))
+				yield(zero, fmt.Errorf("%s:%d: %w", path, line.number, explain(err, line.text)))
 				return
 			}
 			if !yield(v, nil) {
@@ -110,16 +112,42 @@ func lines(r io.Reader, path string) iter.Seq2[line, error] {
 }
 
 // explain turns encoding/json's errors into ones that say where in the line.
-func explain(err error) error {
+func explain(err error, text []byte) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
+		if at := int(syntax.Offset) - 1; at >= 0 && at < len(text) && notANumber.Match(text[at:]) {
+			return fmt.Errorf("malformed JSON at byte %d: %s is not a value in JSON; write a number, or leave the record out",
+				syntax.Offset, notANumber.Find(text[at:]))
+		}
 		return fmt.Errorf("malformed JSON at byte %d: %w", syntax.Offset, err)
 	case errors.As(err, &kind):
-		return fmt.Errorf("field %q: want %s, have %s", kind.Field, kind.Type, kind.Value)
+		return fmt.Errorf("field %q: want %s, have %s", kind.Field, wanted(kind.Type), kind.Value)
 	}
 	return fmt.Errorf("malformed JSON: %w", err)
+}
+
+// notANumber is what other languages' writers put where a number is none.
+var notANumber = regexp.MustCompile(`^(NaN|-?Infinity|-?Inf)`)
+
+// wanted names a type as people do who write JSON.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Float64, reflect.Float32:
+		return "a number"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return "an integer"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return t.String()
 }
 
 func open(path string) (io.ReadCloser, error) {

@@ -46,7 +46,10 @@ func TestRoundTrip(t *testing.T) {
 func TestErrorsNameFileAndLine(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"{\"q\":\"a\"}\n\n{\"q\":", "bad.jsonl:3: malformed JSON"},
-		{"{\"n\":\"one\"}\n", "bad.jsonl:1: field \"n\": want float64, have string"},
+		{"{\"n\":\"one\"}\n", "bad.jsonl:1: field \"n\": want a number, have string"},
+		{"{\"n\":true}\n", "bad.jsonl:1: field \"n\": want a number, have bool"},
+		{"{\"n\":NaN}\n", "bad.jsonl:1: malformed JSON at byte 6: NaN is not a value in JSON"},
+		{"{\"n\":-Infinity}\n", "bad.jsonl:1: malformed JSON"},
 		{"", "no records"},
 		{"\n \n", "no records"},
 	} {

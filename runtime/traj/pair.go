@@ -28,6 +28,7 @@ type Pair struct {
 type Text struct {
 	Plain    string
 	Messages []chat.Message
+	wrong    string // what was read in place of both, for Check, which knows the field
 }
 
 // Equal tells whether both say the same.
@@ -49,15 +50,19 @@ func (t Text) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a string or a list of messages; null is empty.
 func (t *Text) UnmarshalJSON(raw []byte) error {
 	*t = Text{}
+	ok := false
 	switch raw[0] {
 	case '"':
-		return json.Unmarshal(raw, &t.Plain)
+		ok = json.Unmarshal(raw, &t.Plain) == nil
 	case '[':
-		return json.Unmarshal(raw, &t.Messages)
+		ok = json.Unmarshal(raw, &t.Messages) == nil
 	case 'n':
-		return nil
+		ok = true
 	}
-	return fmt.Errorf("%.20s is neither a string nor a list of messages", raw)
+	if !ok {
+		t.wrong = fmt.Sprintf("%.40s", raw)
+	}
+	return nil
 }
 
 // Check tells what makes a pair unusable.
@@ -65,8 +70,11 @@ func (p *Pair) Check() error {
 	for _, side := range []struct {
 		name string
 		text Text
-	}{{"chosen", p.Chosen}, {"rejected", p.Rejected}} {
-		if side.text.IsZero() {
+	}{{"prompt", p.Prompt}, {"chosen", p.Chosen}, {"rejected", p.Rejected}} {
+		if side.text.wrong != "" {
+			return fmt.Errorf("field %q: want a string or a list of messages, have %s", side.name, side.text.wrong)
+		}
+		if side.text.IsZero() && side.name != "prompt" {
 			return fmt.Errorf("field %q is missing or empty: a pair needs a better and a worse trajectory", side.name)
 		}
 	}
@@ -114,6 +122,35 @@ func opening(msgs []chat.Message) []chat.Message {
 		return msgs
 	}
 	return msgs[:n]
+}
+
+// Form is what a record teaches.
+type Form string
+
+// The forms of records.
+const (
+	Trajectories Form = "trajectories" // responses, with rewards or without
+	Pairs        Form = "pairs"        // chosen and rejected
+	Labels       Form = "labels"       // responses with a label
+)
+
+// FormOf looks at the first record of a JSONL file.
+func FormOf(path string) (Form, error) {
+	type fields struct {
+		Chosen, Rejected, Label json.RawMessage
+	}
+	for f, err := range jsonl.Read[fields](path) {
+		switch {
+		case err != nil:
+			return "", err
+		case f.Chosen != nil || f.Rejected != nil:
+			return Pairs, nil
+		case f.Label != nil:
+			return Labels, nil
+		}
+		break
+	}
+	return Trajectories, nil
 }
 
 // ReadPairs yields the pairs of a JSONL file, each checked; errors name the file

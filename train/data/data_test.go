@@ -311,6 +311,49 @@ func loader(t *testing.T, seqs []Sequence, cfg LoaderConfig) *Loader {
 	return l
 }
 
+// Groups stay whole, in order and in neighbouring rows, in one batch of one
+// rank; each is dealt once an epoch.
+func TestGroupsStayTogether(t *testing.T) {
+	seqs := randomSequences(3 * 41)
+	for _, cfg := range []LoaderConfig{{}, {MicroBatch: 1}, {MicroBatch: 4}, {MicroTokens: 300}, {World: 3, MicroBatch: 2}, {World: 4, MicroTokens: 1}} {
+		cfg.GlobalBatch, cfg.Group, cfg.Seed = 9, 3, 5
+		seen := map[string]int{}
+		for cfg.Rank = range max(cfg.World, 1) {
+			l := loader(t, seqs, cfg)
+			if got := l.UpdatesPerEpoch(); got != 5 {
+				t.Fatalf("%d updates of 9 groups for 41 groups", got)
+			}
+			for i := range 5 {
+				u := l.Next()
+				if want := min(9, 41-9*i); u.Sequences != want {
+					t.Errorf("%+v: update %d counts %d groups, want %d", cfg, i, u.Sequences, want)
+				}
+				for _, b := range u.Micro {
+					if b.B%3 != 0 || cfg.MicroBatch > 0 && b.B > 3*cfg.MicroBatch || cfg.MicroTokens > 0 && b.B > 3 && b.B*b.T > cfg.MicroTokens {
+						t.Fatalf("%+v: a batch of %d x %d", cfg, b.B, b.T)
+					}
+					for row := 0; row < b.B; row += 3 {
+						var first int
+						_, err := fmt.Sscan(b.ID[row], &first)
+						if err != nil || first%3 != 0 || b.ID[row+1] != fmt.Sprint(first+1) || b.ID[row+2] != fmt.Sprint(first+2) {
+							t.Fatalf("%+v: rows %v are no group", cfg, b.ID[row:row+3])
+						}
+						seen[b.ID[row]]++
+					}
+				}
+			}
+		}
+		if len(seen) != 41 {
+			t.Errorf("%+v: %d of 41 groups were dealt", cfg, len(seen))
+		}
+		for id, n := range seen {
+			if n != 1 {
+				t.Errorf("%+v: group %s was dealt %d times", cfg, id, n)
+			}
+		}
+	}
+}
+
 func ids(updates ...*Update) (all []string) {
 	for _, u := range updates {
 		for _, b := range u.Micro {
@@ -370,6 +413,7 @@ func TestLoaderResumes(t *testing.T) {
 	for name, other := range map[string]*Loader{
 		"seed":  loader(t, seqs, LoaderConfig{GlobalBatch: 8, Seed: 4}),
 		"batch": loader(t, seqs, LoaderConfig{GlobalBatch: 4, Seed: 3}),
+		"group": loader(t, seqs, LoaderConfig{GlobalBatch: 8, Seed: 3, Group: 2}),
 		"data":  loader(t, seqs[1:], cfg),
 	} {
 		if err := other.Seek(positions[2]); err == nil {
@@ -476,7 +520,7 @@ func TestLoaderRefuses(t *testing.T) {
 	for _, c := range []struct {
 		seqs []Sequence
 		cfg  LoaderConfig
-	}{{nil, LoaderConfig{GlobalBatch: 1}}, {one, LoaderConfig{}}, {one, LoaderConfig{GlobalBatch: 1, MicroBatch: -1}}, {one, LoaderConfig{GlobalBatch: 1, Rank: 1}}} {
+	}{{nil, LoaderConfig{GlobalBatch: 1}}, {one, LoaderConfig{}}, {one, LoaderConfig{GlobalBatch: 1, MicroBatch: -1}}, {one, LoaderConfig{GlobalBatch: 1, Rank: 1}}, {one, LoaderConfig{GlobalBatch: 1, Group: 2}}} {
 		if _, err := NewLoader(c.seqs, c.cfg); err == nil {
 			t.Errorf("NewLoader accepts %d sequences, %+v", len(c.seqs), c.cfg)
 		}

@@ -14,6 +14,21 @@ import (
 // GroupSize is LoaderConfig.Group for what ReadPairs and ReadLabels return.
 const GroupSize = 2
 
+// ReadAny reads pairs, labels or trajectories, whichever the first records are.
+func (e *Encoder) ReadAny(paths []string, seed uint64) ([]Sequence, Stats, error) {
+	for _, path := range paths {
+		switch form, err := traj.FormOf(path); {
+		case err != nil:
+			return nil, Stats{}, err
+		case form == traj.Pairs:
+			return e.ReadPairs(paths)
+		case form == traj.Labels:
+			return e.ReadLabels(paths, seed)
+		}
+	}
+	return e.Read(paths, false)
+}
+
 // ReadPairs encodes preferences as groups of two sequences: the chosen one, with
 // reward 1, and the rejected one, with reward 0. A pair whose sides are the same
 // teaches nothing and is left out, counted.
