@@ -110,5 +110,6 @@ func following(x *torch.Tensor) *torch.Tensor {
 
 // rank counts the states before position t, [B, A] int64.
 func rank(mask *torch.Tensor) *torch.Tensor {
-	return mask.Cumsum(1).Sub(mask).To(torch.Int64).AtMost(float64(mask.Shape()[1] - 1))
+	last := float64(mask.Shape()[1] - 1) // stay within the row behind its states
+	return mask.Cumsum(1).Sub(mask).AtMost(last).To(torch.Int64)
 }
