@@ -27,7 +27,7 @@ func Search(ctx context.Context, p *Policy, v *Value, prompt Prompt, cfg SearchC
 	if cfg.Rule == nil {
 		cfg.Rule = search.Delimiters{"\n"}
 	}
-	return search.Beam(ctx, search.Models{
+	return search.Run(ctx, search.Models{
 		Policy: p.engine, Critic: v.engine,
 		NewDecoder: func() func(int) string { return p.tokenizer.NewDecoder(true).Push },
 		EOS:        p.config.IsEOS,

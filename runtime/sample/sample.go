@@ -12,17 +12,27 @@ import (
 	"slices"
 )
 
-// Config says how tokens are drawn. The zero value is greedy.
+// Config says how tokens are drawn. The zero value is greedy. The fields apply in
+// their order, each to what the one before left: transformers' order.
 type Config struct {
-	Temperature float64 // divides the logits; 0 takes the likeliest token; the paper's search uses 1
-	TopK        int     // keep the K likeliest; 0 keeps all
-	TopP        float64 // keep the fewest likeliest whose probabilities reach P; 0 or 1 keeps all
-	MinP        float64 // keep those with at least this share of the likeliest's probability; 0 keeps all
+	LogitBias         map[int]float64 // added to the logits of single tokens; -Inf forbids one
+	RepetitionPenalty float64         // divides positive logits of tokens seen before and multiplies negative ones; 0 or 1 is off
+	Temperature       float64         // divides the logits; 0 takes the likeliest token; the paper's search uses 1
+	TopK              int             // keep the K likeliest; 0 keeps all
+	TopP              float64         // keep the fewest likeliest whose probabilities reach P; 0 or 1 keeps all
+	MinP              float64         // keep those with at least this share of the likeliest's probability; 0 keeps all
 }
 
 // Validate names the first field that is out of range.
 func (c Config) Validate() error {
+	for id, x := range c.LogitBias {
+		if id < 0 || math.IsNaN(x) || math.IsInf(x, 1) {
+			return fmt.Errorf("logit bias of token %d is %v, want a token's id and a number or -Inf", id, x)
+		}
+	}
 	switch {
+	case !(c.RepetitionPenalty >= 0) || math.IsInf(c.RepetitionPenalty, 0):
+		return fmt.Errorf("repetition penalty is %v, want above 0; 0 and 1 are off", c.RepetitionPenalty)
 	case !(c.Temperature >= 0) || math.IsInf(c.Temperature, 0):
 		return fmt.Errorf("temperature is %v, want 0 (greedy) or more", c.Temperature)
 	case c.TopK < 0:
@@ -50,11 +60,29 @@ func Rand(seed, question, sample, step uint64) *rand.Rand {
 	return rand.New(rand.NewChaCha8(key))
 }
 
+// Constraint says which tokens may come next. It moves on as tokens are drawn.
+type Constraint interface {
+	// Allowed has bit id%64 of word id/64 set for every token that may come next;
+	// tokens beyond its end may not. It is valid until Accept.
+	Allowed() []uint64
+	// Accept takes the token that was drawn.
+	Accept(id int)
+	// Complete tells whether the text is whole and nothing may be added but an end
+	// token.
+	Complete() bool
+}
+
+// ErrStuck is the answer to a constraint that no token of the vocabulary keeps.
+var ErrStuck = errors.New("no token may come next: the constraint and the logit bias exclude all")
+
 // Sampler draws tokens by one Config. It is not safe for concurrent use.
 type Sampler struct {
-	cfg  Config
-	rng  *rand.Rand
-	kept []candidate
+	cfg        Config
+	rng        *rand.Rand
+	seen       map[int]bool // nil without a repetition penalty
+	constraint Constraint
+	shaped     []float32 // logits after bias, penalty and constraint
+	kept       []candidate
 }
 
 type candidate struct {
@@ -63,7 +91,27 @@ type candidate struct {
 }
 
 // New returns a sampler; rng may be nil if cfg is greedy.
-func New(cfg Config, rng *rand.Rand) *Sampler { return &Sampler{cfg: cfg, rng: rng} }
+func New(cfg Config, rng *rand.Rand) *Sampler {
+	s := &Sampler{cfg: cfg, rng: rng}
+	if p := cfg.RepetitionPenalty; p != 0 && p != 1 {
+		s.seen = map[int]bool{}
+	}
+	return s
+}
+
+// Constrain restricts what is drawn from now on; c is the sampler's own.
+func (s *Sampler) Constrain(c Constraint) { s.constraint = c }
+
+// Saw names tokens that stand before those to be drawn, the prompt's among them,
+// for the repetition penalty. Tokens that Pick draws count by themselves.
+func (s *Sampler) Saw(ids ...int) {
+	if s.seen == nil {
+		return
+	}
+	for _, id := range ids {
+		s.seen[id] = true
+	}
+}
 
 // Pick draws a token from logits [V], which it does not change. logProb is the
 // token's natural log-probability under the model itself: temperature 1, nothing
@@ -80,15 +128,68 @@ func (s *Sampler) Pick(logits []float32) (id int, logProb float64, err error) {
 	if math.IsNaN(total) {
 		return 0, 0, ErrNaN
 	}
+	shaped, peak := logits, top
+	if len(s.cfg.LogitBias) > 0 || len(s.seen) > 0 || s.constraint != nil {
+		shaped = s.shape(logits)
+		if best, peak = argmax(shaped); math.IsInf(peak, -1) {
+			return 0, 0, ErrStuck
+		}
+	}
 	switch c := s.cfg; {
 	case c.Temperature == 0:
 		id = best
 	case c.Temperature == 1 && c.TopK == 0 && (c.TopP == 0 || c.TopP == 1) && c.MinP == 0:
-		id = s.drawAll(logits, top, total)
+		if &shaped[0] == &logits[0] {
+			id = s.drawAll(logits, top, total)
+			break
+		}
+		shapedTotal := 0.0
+		for _, x := range shaped {
+			shapedTotal += math.Exp(float64(x) - peak)
+		}
+		id = s.drawAll(shaped, peak, shapedTotal)
 	default:
-		id = s.drawKept(logits, top)
+		id = s.drawKept(shaped, peak)
+	}
+	s.Saw(id)
+	if s.constraint != nil {
+		s.constraint.Accept(id)
 	}
 	return id, float64(logits[id]) - top - math.Log(total), nil
+}
+
+// shape applies bias, repetition penalty and constraint to a copy.
+func (s *Sampler) shape(logits []float32) []float32 {
+	s.shaped = append(s.shaped[:0], logits...)
+	for id, x := range s.cfg.LogitBias {
+		if id < len(s.shaped) {
+			s.shaped[id] += float32(x)
+		}
+	}
+	penalty := float32(s.cfg.RepetitionPenalty)
+	for id := range s.seen {
+		switch {
+		case id >= len(s.shaped):
+		case s.shaped[id] > 0:
+			s.shaped[id] /= penalty
+		default:
+			s.shaped[id] *= penalty
+		}
+	}
+	if s.constraint != nil {
+		forbid(s.shaped, s.constraint.Allowed())
+	}
+	return s.shaped
+}
+
+// forbid takes every chance from tokens that are not in the set.
+func forbid(logits []float32, allowed []uint64) {
+	never := float32(math.Inf(-1))
+	for i := range logits {
+		if i/64 >= len(allowed) || allowed[i/64]>>(i%64)&1 == 0 {
+			logits[i] = never
+		}
+	}
 }
 
 // drawAll draws from softmax(logits), whose normaliser is total.
@@ -110,24 +211,7 @@ func (s *Sampler) drawAll(logits []float32, top, total float64) int {
 
 // drawKept applies the temperature and the filters, then draws.
 func (s *Sampler) drawKept(logits []float32, top float64) int {
-	s.kept = s.kept[:0]
-	total := 0.0
-	for i, x := range logits {
-		if w := math.Exp((float64(x) - top) / s.cfg.Temperature); w > 0 && w >= s.cfg.MinP {
-			s.kept = append(s.kept, candidate{i, w})
-			total += w
-		}
-	}
-	if k := s.cfg.TopK; k > 0 && k < len(s.kept) {
-		s.kept = largest(s.kept, k)
-		total = 0
-		for _, c := range s.kept {
-			total += c.p
-		}
-	}
-	if p := s.cfg.TopP; p > 0 && p < 1 {
-		s.kept, total = nucleus(s.kept, p, total)
-	}
+	total := s.filter(logits, top)
 	left := s.rng.Float64() * total
 	for _, c := range s.kept {
 		if left -= c.p; left < 0 {
@@ -135,6 +219,37 @@ func (s *Sampler) drawKept(logits []float32, top float64) int {
 		}
 	}
 	return s.kept[len(s.kept)-1].id
+}
+
+// filter leaves in s.kept what temperature and filters leave, and returns the
+// sum of the weights.
+func (s *Sampler) filter(logits []float32, top float64) (total float64) {
+	s.kept = s.kept[:0]
+	for i, x := range logits {
+		if w := math.Exp((float64(x) - top) / s.cfg.Temperature); w > 0 {
+			s.kept = append(s.kept, candidate{i, w})
+			total += w
+		}
+	}
+	if k := s.cfg.TopK; k > 0 && k < len(s.kept) {
+		s.kept = largest(s.kept, k)
+		total = weight(s.kept)
+	}
+	if p := s.cfg.TopP; p > 0 && p < 1 {
+		s.kept, total = nucleus(s.kept, p, total)
+	}
+	if s.cfg.MinP > 0 { // the likeliest weighs 1
+		s.kept = slices.DeleteFunc(s.kept, func(c candidate) bool { return c.p < s.cfg.MinP })
+		total = weight(s.kept)
+	}
+	return total
+}
+
+func weight(list []candidate) (total float64) {
+	for _, c := range list {
+		total += c.p
+	}
+	return total
 }
 
 // byWeight orders the likeliest first, of equals the lower id.

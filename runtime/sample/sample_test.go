@@ -94,12 +94,13 @@ func TestStreamsAreTheirOwn(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	nan := math.NaN()
-	for _, bad := range []Config{{Temperature: -1}, {Temperature: nan}, {TopK: -1}, {TopP: 1.1}, {TopP: nan}, {MinP: -.1}} {
+	for _, bad := range []Config{{Temperature: -1}, {Temperature: nan}, {TopK: -1}, {TopP: 1.1}, {TopP: nan}, {MinP: -.1}, {RepetitionPenalty: -1}, {RepetitionPenalty: nan},
+		{LogitBias: map[int]float64{-1: 1}}, {LogitBias: map[int]float64{1: nan}}} {
 		if bad.Validate() == nil {
 			t.Errorf("%+v is valid", bad)
 		}
 	}
-	if err := (Config{1, 50, .9, .05}).Validate(); err != nil {
+	if err := (Config{Temperature: 1, TopK: 50, TopP: .9, MinP: .05, RepetitionPenalty: 1.1, LogitBias: map[int]float64{3: math.Inf(-1)}}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

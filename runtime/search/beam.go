@@ -3,168 +3,177 @@ package search
 import (
 	"cmp"
 	"context"
-	"errors"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/oreo-go/oreo/runtime/engine"
-	"github.com/oreo-go/oreo/runtime/sample"
 )
 
-// beam is a search under way.
-type beam struct {
-	Models
-	cfg    Config
-	live   []*node // at most B, best first
-	done   []*node // finished, best first
-	cut    []*node // stopped by the token limit
-	result Result
-}
-
-// node is a candidate: a response so far, ending with a step.
-type node struct {
-	Node
-	parent *node
-	ids    []int  // of the response
-	text   string // of the response
-	from   int    // bytes of text that belong to ended steps
-	total  float64
-	cutOff bool // the token limit was reached
-
-	policy, critic *engine.Seq // nil once freed
-}
-
-// plant fills both caches with the prompt; its last token stays pending, so that
-// the first step's forks each have one token to ask about.
-func (b *beam) plant(ctx context.Context, prompt []int) error {
-	root := &node{policy: b.Policy.NewSeq(), critic: b.Critic.NewSeq()}
-	b.live = []*node{root}
-	root.policy.Append(prompt...)
-	root.critic.Append(prompt...)
-	critic := make(chan error, 1)
-	go func() { critic <- b.Critic.Run(ctx, engine.Job{Seq: root.critic}) }()
-	err := b.Policy.Run(ctx, engine.Job{Seq: root.policy})
-	return cmp.Or(err, <-critic)
+// beams are candidates that compete with each other: all B of a beam search, or
+// the one of each tree of DVTS.
+type beams struct {
+	tree  int
+	width int
+	live  []*node // at most width, best first
+	done  []*node // finished, best first
 }
 
 // over tells whether further steps could change the best answer.
-func (b *beam) over() bool {
+func (b *beams) over() bool {
 	if len(b.live) == 0 {
 		return true
 	}
-	return len(b.done) >= b.cfg.Width && b.done[0].Value >= b.live[0].Value
+	return len(b.done) >= b.width && b.done[0].score >= b.live[0].score
 }
 
-// grow takes every beam one step further.
-func (b *beam) grow(ctx context.Context) error {
-	b.result.Steps++
-	drawn, err := b.draw(ctx)
+// grow takes all beams step by step until they are over or a limit is reached.
+func (t *tree) grow(ctx context.Context) error {
+	all, err := t.sow()
+	defer func() {
+		for _, b := range all {
+			t.live, t.done = append(t.live, b.live...), append(t.done, b.done...)
+		}
+		t.m.free(t.live...)
+	}()
+	for err == nil {
+		var active []*beams
+		rows := 0
+		for _, b := range all {
+			if !b.over() {
+				active = append(active, b)
+				rows += len(b.live) * t.cfg.Width
+			}
+		}
+		switch {
+		case len(active) == 0:
+			t.result.Reason = Complete
+			return nil
+		case t.result.Steps == t.cfg.MaxSteps:
+			t.result.Reason = Steps
+			return nil
+		case t.share(rows) < 1:
+			t.result.Reason = Tokens
+			return nil
+		}
+		err = t.grown(ctx, active, t.share(rows))
+	}
+	return err
+}
+
+// sow hands the root's rows to the beams.
+func (t *tree) sow() ([]*beams, error) {
+	root := &node{policy: t.policy, critic: t.critic, Node: Node{Question: t.cfg.Question}}
+	t.policy, t.critic = nil, nil
+	all := []*beams{{width: t.cfg.Width, live: []*node{root}}}
+	if t.cfg.Method == Beam {
+		return all, nil
+	}
+	all[0].width = 1
+	policy, err := t.m.Policy.Fork(t.cfg.Width-1, root.policy)
+	if err != nil {
+		return all, err
+	}
+	for i, seq := range policy[0] {
+		n := &node{policy: seq, Node: Node{Question: t.cfg.Question, Tree: i + 1}}
+		all = append(all, &beams{tree: i + 1, width: 1, live: []*node{n}})
+	}
+	critic, err := t.m.Critic.Fork(t.cfg.Width-1, root.critic)
+	if err != nil {
+		return all, err
+	}
+	for i, seq := range critic[0] {
+		all[i+1].live[0].critic = seq
+	}
+	return all, nil
+}
+
+// grown takes the beams one step further, each draw with at most limit tokens.
+func (t *tree) grown(ctx context.Context, active []*beams, limit int) error {
+	t.result.Steps++
+	drawn, err := t.draw(ctx, active, limit)
 	if err != nil {
 		return err
 	}
-	next := b.merge(drawn)
-	if err := b.value(ctx, next); err != nil {
-		b.free(next...)
+	next := t.merge(drawn)
+	if err := t.value(ctx, active, next); err != nil {
+		t.m.free(next...)
+		t.drafts = next
 		return err
 	}
-	b.choose(next)
+	for _, b := range active {
+		t.choose(b, next)
+	}
+	for _, n := range next {
+		if t.cfg.Trace != nil {
+			t.cfg.Trace(n.Node)
+		}
+	}
 	return nil
 }
 
 // draw samples B next steps from each beam, all in one batch. The beams give
 // their policy rows up to their children.
-func (b *beam) draw(ctx context.Context) ([]*node, error) {
-	parents := b.live
-	seqs := make([]*engine.Seq, len(parents))
-	for i, p := range parents {
-		seqs[i] = p.policy
+func (t *tree) draw(ctx context.Context, active []*beams, limit int) ([]*node, error) {
+	var parents []*node
+	var seqs []*engine.Seq
+	for _, b := range active {
+		for _, p := range b.live {
+			parents, seqs = append(parents, p), append(seqs, p.policy)
+		}
 	}
-	forks, err := b.Policy.Fork(b.cfg.Width-1, seqs...)
+	forks, err := t.m.Policy.Fork(t.cfg.Width-1, seqs...)
 	if err != nil {
 		return nil, err
 	}
 	var children []*node
+	var writers []*writer
 	var jobs []engine.Job
-	failures := make([]error, len(parents)*b.cfg.Width)
-	for i, p := range parents {
-		for j, seq := range append(forks[i], p.policy) {
-			n := &node{
-				parent: p, policy: seq, ids: slices.Clone(p.ids), text: p.text, from: p.from, total: p.total,
-				Node: Node{Question: b.cfg.Question, Step: b.result.Steps, Parent: p.ID, Copies: 1},
+	i := 0
+	for _, b := range active {
+		for k, p := range b.live {
+			for j, seq := range append(forks[i], p.policy) {
+				n := p.child()
+				n.policy = seq
+				w := t.newWriter(n, (b.tree+k)*t.cfg.Width+j, limit, false)
+				children, writers, jobs = append(children, n), append(writers, w), append(jobs, w.job(seq))
 			}
-			draw := len(children)
-			rng := sample.Rand(b.cfg.Seed, b.cfg.Question, uint64(i*b.cfg.Width+j), uint64(b.result.Steps))
-			jobs = append(jobs, engine.Job{Seq: seq, Step: b.stepper(n, sample.New(b.cfg.Sample, rng), &failures[draw])})
-			children = append(children, n)
+			p.policy = nil
+			i++
 		}
-		p.policy = nil
 	}
-	err = b.Policy.Run(ctx, jobs...)
-	for _, f := range failures {
-		err = cmp.Or(err, f)
+	err = t.m.Policy.Run(ctx, jobs...)
+	for _, w := range writers {
+		t.result.Tokens += w.n.Tokens
+		t.broke = t.broke || w.broke
+		err = cmp.Or(err, w.err)
 	}
 	if err != nil {
-		b.free(children...)
+		t.m.free(children...)
+		t.drafts = children
 		return nil, err
 	}
 	return children, nil
 }
 
-// stepper draws the tokens of one step of n.
-func (b *beam) stepper(n *node, s *sample.Sampler, failure *error) func(int, []float32) (int, bool) {
-	decode := b.NewDecoder()
-	var text strings.Builder // of the response, as far as characters are whole
-	for _, id := range n.ids {
-		text.WriteString(decode(id))
-	}
-	return func(_ int, logits []float32) (int, bool) {
-		id, logProb, err := s.Pick(logits)
-		if err != nil {
-			*failure = err
-			return 0, false
-		}
-		if b.EOS(id) {
-			n.add(id, logProb)
-			n.Finished = true
-			return 0, false
-		}
-		text.WriteString(decode(id))
-		n.add(id, logProb)
-		n.text = text.String()
-		if end := b.cfg.Rule.StepEnd(n.text, n.from); end > 0 {
-			// A token across the border belongs to the step it ends, as in training.
-			n.from = end
-			return 0, false
-		}
-		n.cutOff = len(n.ids) >= b.cfg.MaxNewTokens
-		return id, !n.cutOff
-	}
-}
-
-func (n *node) add(id int, logProb float64) {
-	n.ids = append(n.ids, id)
-	n.Tokens++
-	n.LogProb += logProb
-	n.total += logProb
-}
-
 // merge joins draws that came out the same, and numbers what is left. The token
 // that ended a step was not run: it becomes the sequence's pending one.
-func (b *beam) merge(drawn []*node) (distinct []*node) {
+func (t *tree) merge(drawn []*node) (distinct []*node) {
 	for _, n := range drawn {
-		b.result.Tokens += n.Tokens
 		same := slices.IndexFunc(distinct, func(o *node) bool { return o.parent == n.parent && slices.Equal(o.ids, n.ids) })
 		if same >= 0 {
 			distinct[same].Copies++
-			b.free(n)
+			distinct[same].copies++
+			t.m.free(n)
 			continue
 		}
-		b.result.Nodes++
-		n.ID = b.result.Nodes
+		t.result.Nodes++
+		n.ID = t.result.Nodes
 		n.Text = strings.TrimPrefix(n.text, n.parent.text)
+		if len(n.text) < len(n.parent.text) {
+			n.Text = "" // a stop text that began in the step before
+		}
 		if n.Finished || n.cutOff {
-			b.free(n)
+			t.m.free(n)
 		} else {
 			n.policy.Append(n.ids[len(n.ids)-1])
 		}
@@ -173,127 +182,115 @@ func (b *beam) merge(drawn []*node) (distinct []*node) {
 	return distinct
 }
 
-// value asks the critic about the state after each step: at its last token, the
-// end token not counted. The beams give their critic rows up to their children.
-func (b *beam) value(ctx context.Context, nodes []*node) error {
-	if err := b.forkCritic(nodes); err != nil {
+// value asks the critic about the state after each step, at its last token. The
+// beams give their critic rows up to their children.
+func (t *tree) value(ctx context.Context, active []*beams, nodes []*node) error {
+	if err := t.forkCritic(active, nodes); err != nil {
 		return err
 	}
 	var jobs []engine.Job
-	for _, n := range nodes {
-		fed := len(n.ids) - len(n.parent.ids)
-		if n.Finished {
-			fed--
-		}
-		if fed == 0 && n.parent.ID > 0 { // the end token alone: nothing new to value
-			n.Value = n.parent.Value
+	answers := make([]float64, len(nodes))
+	for i, n := range nodes {
+		if t.unread(n) == nil {
 			continue
 		}
-		n.critic.Append(n.ids[len(n.parent.ids) : len(n.parent.ids)+fed]...)
+		n.critic.Append(t.unread(n)...)
 		jobs = append(jobs, engine.Job{Seq: n.critic, Step: func(_ int, v []float32) (int, bool) {
-			n.Value = float64(v[0])
+			answers[i] = float64(v[0])
 			return 0, false
 		}})
 	}
-	if err := b.Critic.Run(ctx, jobs...); err != nil {
+	if err := t.m.Critic.Run(ctx, jobs...); err != nil {
 		return err
 	}
-	for _, n := range nodes {
-		if math.IsNaN(n.Value) {
-			return errors.New("search: the critic answers NaN: its weights are damaged or overflow in this precision")
+	for i, n := range nodes {
+		if t.unread(n) == nil {
+			n.Value = n.parent.Value
+			continue
+		}
+		if err := n.valued(t.cfg.Aggregate, answers[i]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// unread are the tokens of n that the critic has not seen; nil if it has valued
+// this very state, which the end token or a stop text adds nothing to.
+func (t *tree) unread(n *node) []int {
+	if seen := len(n.parent.read); len(n.read) > seen {
+		return n.read[seen:]
+	}
+	if n.parent.ID > 0 {
+		return nil
+	}
+	return []int{} // the prompt, whose last token is pending
 }
 
 // forkCritic gives every child a copy of its parent's critic row, the last child
 // the row itself.
-func (b *beam) forkCritic(nodes []*node) error {
-	seqs := make([]*engine.Seq, len(b.live))
-	counts := make([]int, len(b.live))
-	for i, p := range b.live {
-		seqs[i] = p.critic
-		for _, n := range nodes {
-			if n.parent == p {
-				counts[i]++
-			}
-		}
-		counts[i]-- // every beam has a child
+func (t *tree) forkCritic(active []*beams, nodes []*node) error {
+	children := map[*node][]*node{}
+	for _, n := range nodes {
+		children[n.parent] = append(children[n.parent], n)
 	}
-	forks, err := b.Critic.ForkEach(seqs, counts)
+	var parents []*node
+	var seqs []*engine.Seq
+	var counts []int
+	for _, b := range active {
+		for _, p := range b.live {
+			parents, seqs = append(parents, p), append(seqs, p.critic)
+			counts = append(counts, len(children[p])-1) // every beam has a child
+		}
+	}
+	forks, err := t.m.Critic.ForkEach(seqs, counts)
 	if err != nil {
 		return err
 	}
-	for i, p := range b.live {
+	for i, p := range parents {
 		rows := append(forks[i], p.critic)
 		p.critic = nil
-		for _, n := range nodes {
-			if n.parent == p {
-				n.critic, rows = rows[0], rows[1:]
-			}
+		for j, n := range children[p] {
+			n.critic = rows[j]
 		}
 	}
 	return nil
 }
 
-// choose keeps the B best unfinished nodes and the B best finished ones.
-func (b *beam) choose(nodes []*node) {
+// choose keeps the best unfinished nodes of b's tree, and the best finished ones:
+// all of them where they are to vote.
+func (t *tree) choose(b *beams, nodes []*node) {
 	b.live = nil
+	var mine []*node
 	for _, n := range nodes {
+		if n.Tree != b.tree {
+			continue
+		}
+		mine = append(mine, n)
 		switch {
 		case n.Finished:
 			b.done = append(b.done, n)
 		case n.cutOff:
-			b.cut = append(b.cut, n)
+			t.cut = append(t.cut, n)
 		default:
 			b.live = append(b.live, n)
 		}
 	}
-	byValue := func(x, y *node) int { return cmp.Compare(y.Value, x.Value) }
-	keep := func(list []*node) []*node {
-		slices.SortStableFunc(list, byValue)
-		return list[:min(len(list), b.cfg.Width)]
+	best := func(list []*node, most int) []*node {
+		slices.SortStableFunc(list, byScore)
+		return list[:min(len(list), most)]
 	}
-	b.live, b.done, b.cut = keep(b.live), keep(b.done), keep(b.cut)
-	for _, n := range nodes {
-		n.Kept = slices.Contains(b.live, n) || slices.Contains(b.done, n) || slices.Contains(b.cut, n)
+	doneMost := b.width
+	if t.cfg.Choice != ByValue {
+		doneMost = len(b.done)
+	}
+	b.live, b.done, t.cut = best(b.live, b.width), best(b.done, doneMost), best(t.cut, t.cfg.Width)
+	for _, n := range mine {
+		n.Kept = slices.Contains(b.live, n) || slices.Contains(b.done, n) || slices.Contains(t.cut, n)
 		if !slices.Contains(b.live, n) {
-			b.free(n)
-		}
-		if b.cfg.Trace != nil {
-			b.cfg.Trace(n.Node)
+			t.m.free(n)
 		}
 	}
 }
 
-// conclude lists what was found.
-func (b *beam) conclude() *Result {
-	unfinished := append(slices.Clone(b.live), b.cut...)
-	slices.SortStableFunc(unfinished, func(x, y *node) int { return cmp.Compare(y.Value, x.Value) })
-	for _, n := range append(slices.Clone(b.done), unfinished...) {
-		b.result.Answers = append(b.result.Answers, Answer{
-			Text: n.text, IDs: n.ids, Value: n.Value, LogProb: n.total, Steps: n.Step, Finished: n.Finished,
-		})
-	}
-	return &b.result
-}
-
-// free gives the rows of nodes back.
-func (b *beam) free(nodes ...*node) {
-	var policy, critic []*engine.Seq
-	for _, n := range nodes {
-		if n.policy != nil {
-			policy = append(policy, n.policy)
-		}
-		if n.critic != nil {
-			critic = append(critic, n.critic)
-		}
-		n.policy, n.critic = nil, nil
-	}
-	if len(policy) > 0 {
-		b.Policy.Free(policy...)
-	}
-	if len(critic) > 0 {
-		b.Critic.Free(critic...)
-	}
-}
+func byScore(x, y *node) int { return cmp.Compare(y.score, x.score) }

@@ -104,12 +104,12 @@ func plainStep(p plain, prompt []int, cfg Config, rng *rand.Rand) plain {
 			n.finished = true
 			break
 		}
+		n.cut = len(n.ids) >= cfg.MaxNewTokens
 		if e := cfg.Rule.StepEnd(text(n.ids), n.from); e > 0 {
 			n.from = e
 			break
 		}
-		if len(n.ids) >= cfg.MaxNewTokens {
-			n.cut = true
+		if n.cut {
 			break
 		}
 	}
@@ -176,7 +176,7 @@ func TestBeamEqualsPlainSearch(t *testing.T) {
 				cfg.Sample.Temperature = 1
 				prompt := promptIDs[question:]
 				wg.Go(func() {
-					got, err := Beam(context.Background(), m, prompt, cfg)
+					got, err := Run(context.Background(), m, prompt, cfg)
 					if err != nil {
 						t.Error(err)
 						return
@@ -203,7 +203,7 @@ func TestTraceIsTheTree(t *testing.T) {
 	m, _ := models(t, policyAnswer, criticAnswer)
 	var nodes []Node
 	cfg := Config{Width: 3, MaxSteps: 5, MaxNewTokens: 40, Rule: Delimiters{"\n"}, Trace: func(n Node) { nodes = append(nodes, n) }}
-	got, err := Beam(context.Background(), m, promptIDs, cfg)
+	got, err := Run(context.Background(), m, promptIDs, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestCriticLeads(t *testing.T) {
 	total := map[int]float64{}
 	for _, width := range []int{1, 5} {
 		for q := range uint64(20) {
-			got, err := Beam(context.Background(), m, []int{0}, Config{Width: width, Question: q, Rule: Delimiters{"\n"}})
+			got, err := Run(context.Background(), m, []int{0}, Config{Width: width, Question: q, Rule: Delimiters{"\n"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -303,7 +303,7 @@ func TestNothingIsLeft(t *testing.T) {
 	cancelled := 0
 	for range 60 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(6000))*time.Microsecond)
-		_, err := Beam(ctx, m, promptIDs, Config{Width: 3, MaxSteps: 8, MaxNewTokens: 60, Rule: Delimiters{"\n"}})
+		_, err := Run(ctx, m, promptIDs, Config{Width: 3, MaxSteps: 8, MaxNewTokens: 60, Rule: Delimiters{"\n"}})
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			cancelled++
@@ -343,7 +343,7 @@ func TestErrors(t *testing.T) {
 		"NaN":          {nan, promptIDs, Config{Rule: rule}, "NaN"},
 	} {
 		m, _ := models(t, policyAnswer, c.critic)
-		if _, err := Beam(context.Background(), m, c.prompt, c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Run(context.Background(), m, c.prompt, c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -353,7 +353,7 @@ func TestErrors(t *testing.T) {
 func TestLayoutDoesNotMatter(t *testing.T) {
 	m, _ := models(t, policyAnswer, criticAnswer)
 	search := func(q uint64) *Result {
-		r, err := Beam(context.Background(), m, promptIDs[q:], Config{Width: 3, MaxNewTokens: 40, Question: q, Rule: Delimiters{"\n"}})
+		r, err := Run(context.Background(), m, promptIDs[q:], Config{Width: 3, MaxNewTokens: 40, Question: q, Rule: Delimiters{"\n"}})
 		if err != nil {
 			t.Error(err)
 		}
