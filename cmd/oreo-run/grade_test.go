@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oreo-go/oreo/math/data"
 	"github.com/oreo-go/oreo/math/grade"
 	"github.com/oreo-go/oreo/math/step"
 )
@@ -155,42 +154,5 @@ func TestReport(t *testing.T) {
 	}
 	if _, err := readSolutions(linesFile(t, `{"generation":"a","gold":"b"}`), ""); err == nil {
 		t.Error("samples that cannot be told apart by problem: want an error")
-	}
-}
-
-func TestSelect(t *testing.T) {
-	var b strings.Builder
-	for i := range 16 {
-		reward := "0"
-		if i%4 != 0 {
-			reward = "1"
-		}
-		b.WriteString(`{"prompt":"p","response":"r` + string(rune('a'+i)) + `","reward":` + reward + "}\n")
-	}
-	queries, err := readQueries(linesFile(t, b.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := data.Build(data.Recipe7B(), queries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	var console bytes.Buffer
-	out, pairs := filepath.Join(dir, "out.jsonl"), filepath.Join(dir, "pairs.jsonl")
-	if err := writeSet(&console, set, out, pairs, ""); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]int{out: 8, pairs: 10} {
-		text, err := os.ReadFile(path)
-		if err != nil || bytes.Count(text, []byte("\n")) != want {
-			t.Errorf("%s: %d records, want %d (%v)", path, bytes.Count(text, []byte("\n")), want, err)
-		}
-	}
-	if !strings.Contains(console.String(), "positive trajectories") {
-		t.Errorf("no summary:\n%s", &console)
-	}
-	if _, err := readQueries(linesFile(t, `{"prompt":"p","response":"r"}`)); err == nil {
-		t.Error("no reward: want an error")
 	}
 }

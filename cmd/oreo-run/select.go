@@ -16,19 +16,26 @@ func selectCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "select",
 		Usage: "choose training sets among collected samples by the paper's rules",
-		Description: `Reads trajectories as collect writes them and keeps some of each problem's:
-recipe 1.5b all of the first 10, at most 6 preference pairs; recipe 7b of the
-first 16 at most 4 right and 4 wrong ones, no more right than wrong, at most 10
-pairs (arXiv 2412.16145, appendix A.1).`,
+		Description: `Reads trajectories as collect and alfworld rollout write them and keeps some of
+each task's (arXiv 2412.16145, appendix A.1):
+
+  1.5b      all of the first 10, at most 6 preference pairs
+  7b        of the first 16 at most 4 right and 4 wrong ones, no more right than
+            wrong, at most 10 pairs
+  alfworld  all of the first 5, at most 5 pairs
+
+Responses to one prompt belong to one task, and so do conversations with the
+same field game or, without it, the same messages before the first assistant
+turn, not counting an opening that all conversations share.`,
 		Before: cli.NoArgs,
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "in", Required: true, Usage: "JSONL `FILE` (.gz too) of trajectories; - is standard input"},
-			&urfave.StringFlag{Name: "recipe", Value: "1.5b", Usage: "1.5b or 7b"},
+			&urfave.StringFlag{Name: "recipe", Value: "1.5b", Usage: "1.5b, 7b or alfworld"},
 			&urfave.Uint64Flag{Name: "seed", Usage: "for the random choices"},
 			&urfave.BoolFlag{Name: "drop-truncated", Usage: "leave out samples cut by a length limit; the paper counts them as wrong"},
 			&urfave.StringFlag{Name: "out", Usage: "JSONL `FILE` of trajectories, for OREO and rejection sampling"},
-			&urfave.StringFlag{Name: "pairs", Usage: `JSONL FILE of {"prompt", "chosen", "rejected"}, for DPO`},
-			&urfave.StringFlag{Name: "labels", Usage: `JSONL FILE of {"prompt", "response", "label"}, for KTO`},
+			&urfave.StringFlag{Name: "pairs", Usage: `JSONL FILE of {"prompt", "chosen", "rejected"} or of conversations {"chosen", "rejected"}, for DPO`},
+			&urfave.StringFlag{Name: "labels", Usage: `JSONL FILE of {"prompt", "response", "label"} or {"conversations", "label"}, for KTO`},
 		},
 		Action: func(c *urfave.Context) error {
 			recipe, err := data.ParseRecipe(c.String("recipe"))
@@ -49,31 +56,47 @@ pairs (arXiv 2412.16145, appendix A.1).`,
 	}
 }
 
-// readQueries groups trajectories by prompt, in the order of first appearance.
+// readQueries groups trajectories by task, in the order of first appearance.
 func readQueries(in string) ([]data.Query, error) {
-	places := map[string]int{}
-	var queries []data.Query
-	n := 0
+	var records []traj.Record
+	var opening traj.Opening
 	for r, err := range traj.Read(in, true) {
-		if n++; err != nil {
+		if err != nil {
 			return nil, err
 		}
-		if r.Prompt == "" {
-			return nil, fmt.Errorf(`%s: record %d: field "prompt" is missing: conversations cannot be grouped by problem`, in, n)
+		records = append(records, r)
+		if r.Error == "" {
+			opening.Add(r.Conversations)
 		}
-		i, ok := places[r.Prompt]
-		if !ok {
-			i = len(queries)
-			places[r.Prompt] = i
-			queries = append(queries, data.Query{ID: r.Prompt, Prompt: r.Prompt})
-		}
-		sample := data.Sample{Response: r.Response, Correct: *r.Reward > 0.5, Truncated: r.Truncated}
-		queries[i].Samples = append(queries[i].Samples, sample)
 	}
-	if n == 0 {
+	if len(records) == 0 {
 		return nil, fmt.Errorf("%s: no records: the file is empty", in)
 	}
+	places := map[string]int{}
+	var queries []data.Query
+	for _, r := range records {
+		id := task(&r, opening.Turns())
+		i, ok := places[id]
+		if !ok {
+			i = len(queries)
+			places[id] = i
+			queries = append(queries, data.Query{ID: id})
+		}
+		queries[i].Samples = append(queries[i].Samples, r)
+	}
 	return queries, nil
+}
+
+// task names what a trajectory was to solve. The first given assistant turns of
+// a conversation are part of it.
+func task(r *traj.Record, given int) string {
+	if len(r.Conversations) == 0 {
+		return r.Prompt
+	}
+	if r.Game != "" { // and what the agent was told: two protocols make no pair
+		return fmt.Sprintf("%s %q", r.Game, traj.Before(r.Conversations, 0))
+	}
+	return fmt.Sprintf("%q", traj.Before(r.Conversations, given))
 }
 
 func writeSet(console io.Writer, set data.Set, trajectories, pairs, labels string) error {

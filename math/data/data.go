@@ -1,6 +1,7 @@
 // Package data makes training sets of graded samples by the rules of the
 // paper's appendix A.1 (arXiv 2412.16145): the trajectories OREO and the
-// baselines learn from, preference pairs for DPO, and labels for KTO.
+// baselines learn from, preference pairs for DPO, and labels for KTO. A sample
+// is a response to a prompt or an agent's conversation.
 //
 // Everything is drawn from a generator seeded by the caller's seed and the
 // query, so a set does not depend on the order in which queries were sampled.
@@ -11,20 +12,15 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/oreo-go/oreo/runtime/traj"
 )
 
-// Sample is one graded response to a query.
-type Sample struct {
-	Response  string
-	Correct   bool
-	Truncated bool // cut by a length limit
-}
-
-// Query is a prompt with the samples drawn for it, in the order drawn.
+// Query is a task with the samples drawn for it, in the order drawn: records
+// with a reward, right if it is above 1/2.
 type Query struct {
 	ID      string // unique; seeds the query's choices
-	Prompt  string
-	Samples []Sample
+	Samples []traj.Record
 }
 
 // Recipe says how samples become a training set.
@@ -48,21 +44,26 @@ type Recipe struct {
 	Seed          uint64
 }
 
-// Recipe15B and Recipe7B are the paper's recipes.
+// Recipe15B is the paper's recipe for its model of 1.5B parameters.
 func Recipe15B() Recipe { return Recipe{Samples: 10, MaxPairs: 6} }
 
 // Recipe7B balances positives and negatives.
 func Recipe7B() Recipe { return Recipe{Samples: 16, MaxEach: 4, Balance: true, MaxPairs: 10} }
 
-// ParseRecipe reads "1.5b" or "7b".
+// RecipeALFWorld is the paper's recipe for the agent.
+func RecipeALFWorld() Recipe { return Recipe{Samples: 5, MaxPairs: 5} }
+
+// ParseRecipe reads "1.5b", "7b" or "alfworld".
 func ParseRecipe(name string) (Recipe, error) {
 	switch name {
 	case "1.5b":
 		return Recipe15B(), nil
 	case "7b":
 		return Recipe7B(), nil
+	case "alfworld":
+		return RecipeALFWorld(), nil
 	}
-	return Recipe{}, fmt.Errorf("recipe %q: want 1.5b or 7b", name)
+	return Recipe{}, fmt.Errorf("recipe %q: want 1.5b, 7b or alfworld", name)
 }
 
 // Validate names the first setting that makes no sense.
@@ -78,34 +79,13 @@ func (r Recipe) Validate() error {
 	return nil
 }
 
-// Trajectory is a sample to train on: reward 1 if correct, else 0.
-type Trajectory struct {
-	Prompt    string  `json:"prompt"`
-	Response  string  `json:"response"`
-	Reward    float64 `json:"reward"`
-	Truncated bool    `json:"truncated,omitempty"`
-}
-
-// Pair is a preference for DPO.
-type Pair struct {
-	Prompt   string `json:"prompt"`
-	Chosen   string `json:"chosen"`
-	Rejected string `json:"rejected"`
-}
-
-// Label is an unpaired preference for KTO: a correct sample is desirable.
-type Label struct {
-	Prompt   string `json:"prompt"`
-	Response string `json:"response"`
-	Label    bool   `json:"label"`
-}
-
 // Set is a training set. Its three forms hold the same samples: Pairs are drawn
-// among Trajectories, Labels are Trajectories in another form.
+// among Trajectories, Labels are Trajectories with a label in place of the
+// reward: desirable if right.
 type Set struct {
-	Trajectories []Trajectory
-	Pairs        []Pair
-	Labels       []Label
+	Trajectories []traj.Record
+	Pairs        []traj.Pair
+	Labels       []traj.Record
 	Summary      Summary
 }
 
@@ -123,7 +103,10 @@ func Build(recipe Recipe, queries []Query) (Set, error) {
 		seen[q.ID] = true
 		kept := recipe.choose(q, &set.Summary)
 		for _, s := range kept {
-			set.add(q, s)
+			right := correct(s)
+			label := s
+			label.Reward, label.Label = nil, &right
+			set.Trajectories, set.Labels = append(set.Trajectories, s), append(set.Labels, label)
 		}
 		set.Pairs = append(set.Pairs, recipe.pairs(q, kept)...)
 	}
@@ -131,14 +114,8 @@ func Build(recipe Recipe, queries []Query) (Set, error) {
 	return set, nil
 }
 
-func (s *Set) add(q Query, sample Sample) {
-	reward := 0.0
-	if sample.Correct {
-		reward = 1
-	}
-	s.Trajectories = append(s.Trajectories, Trajectory{q.Prompt, sample.Response, reward, sample.Truncated})
-	s.Labels = append(s.Labels, Label{q.Prompt, sample.Response, sample.Correct})
-}
+// correct tells whether a sample is right.
+func correct(s traj.Record) bool { return s.Reward != nil && *s.Reward > 0.5 }
 
 // random is the query's own generator.
 func (r Recipe) random(q Query) *rand.Rand {
@@ -148,9 +125,10 @@ func (r Recipe) random(q Query) *rand.Rand {
 }
 
 // choose applies the recipe to one query: positives first, then negatives.
-func (r Recipe) choose(q Query, sum *Summary) []Sample {
+func (r Recipe) choose(q Query, sum *Summary) []traj.Record {
 	sum.Queries++
-	samples := q.Samples
+	samples := slices.DeleteFunc(slices.Clone(q.Samples), func(s traj.Record) bool { return s.Error != "" })
+	sum.DroppedFailed += len(q.Samples) - len(samples)
 	if r.Samples > 0 && len(samples) > r.Samples {
 		sum.Surplus += len(samples) - r.Samples
 		samples = samples[:r.Samples]
@@ -159,12 +137,12 @@ func (r Recipe) choose(q Query, sum *Summary) []Sample {
 		sum.NoSamples++
 		return nil
 	}
-	var positive, negative []Sample
+	var positive, negative []traj.Record
 	for _, s := range samples {
 		switch {
 		case r.DropTruncated && s.Truncated:
 			sum.DroppedTruncated++
-		case s.Correct:
+		case correct(s):
 			positive = append(positive, s)
 		default:
 			negative = append(negative, s)
@@ -201,10 +179,10 @@ func (r Recipe) quota(positives, negatives int) (keepPositive, keepNegative int)
 }
 
 // draw picks n of the samples without replacement, in their order.
-func draw(rng *rand.Rand, samples []Sample, n int) []Sample {
+func draw(rng *rand.Rand, samples []traj.Record, n int) []traj.Record {
 	picked := rng.Perm(len(samples))[:n]
 	slices.Sort(picked)
-	kept := make([]Sample, n)
+	kept := make([]traj.Record, n)
 	for i, j := range picked {
 		kept[i] = samples[j]
 	}
@@ -212,10 +190,10 @@ func draw(rng *rand.Rand, samples []Sample, n int) []Sample {
 }
 
 // pairs draws preference pairs among the kept samples without replacement.
-func (r Recipe) pairs(q Query, kept []Sample) []Pair {
-	var positive, negative []Sample
+func (r Recipe) pairs(q Query, kept []traj.Record) []traj.Pair {
+	var positive, negative []traj.Record
 	for _, s := range kept {
-		if s.Correct {
+		if correct(s) {
 			positive = append(positive, s)
 		} else {
 			negative = append(negative, s)
@@ -229,9 +207,17 @@ func (r Recipe) pairs(q Query, kept []Sample) []Pair {
 	rng := r.random(Query{ID: q.ID + "\x00pairs"})
 	picked := rng.Perm(all)[:n]
 	slices.Sort(picked)
-	pairs := make([]Pair, n)
+	pairs := make([]traj.Pair, n)
 	for i, k := range picked {
-		pairs[i] = Pair{q.Prompt, positive[k/len(negative)].Response, negative[k%len(negative)].Response}
+		pairs[i] = pair(positive[k/len(negative)], negative[k%len(negative)])
 	}
 	return pairs
+}
+
+func pair(chosen, rejected traj.Record) traj.Pair {
+	return traj.Pair{
+		Prompt: traj.Text{Plain: chosen.Prompt},
+		Chosen: traj.Text{Plain: chosen.Response, Messages: chosen.Conversations}, ChosenTruncated: chosen.Truncated,
+		Rejected: traj.Text{Plain: rejected.Response, Messages: rejected.Conversations}, RejectedTruncated: rejected.Truncated,
+	}
 }

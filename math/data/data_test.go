@@ -5,20 +5,27 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/oreo-go/oreo/runtime/chat"
+	"github.com/oreo-go/oreo/runtime/traj"
 )
 
 // query has the given numbers of correct and wrong samples, mixed.
 func query(id string, correct, wrong int) Query {
-	q := Query{ID: id, Prompt: "prompt " + id}
+	q := Query{ID: id}
 	for i := range correct + wrong {
-		q.Samples = append(q.Samples, Sample{Response: fmt.Sprintf("%s-%d", id, i), Correct: i*7%(correct+wrong) < correct})
+		reward := 0.0
+		if i*7%(correct+wrong) < correct {
+			reward = 1
+		}
+		q.Samples = append(q.Samples, traj.Record{Prompt: "prompt " + id, Response: fmt.Sprintf("%s-%d", id, i), Reward: &reward})
 	}
 	return q
 }
 
 func count(set Set) (positives, negatives int) {
 	for _, tr := range set.Trajectories {
-		if tr.Reward == 1 {
+		if *tr.Reward == 1 {
 			positives++
 		} else {
 			negatives++
@@ -43,6 +50,7 @@ func TestAppendixA1(t *testing.T) {
 		{"7B example: 3 negatives allow 3 positives", Recipe7B(), 13, 3, 3, 3, 9},
 		{"7B keeps one positive without negatives", Recipe7B(), 16, 0, 1, 0, 0},
 		{"7B with one positive", Recipe7B(), 1, 15, 1, 4, 4},
+		{"ALFWorld looks at 5 rollouts and takes 5 pairs", RecipeALFWorld(), 3, 3, 3, 2, 5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,17 +82,17 @@ func TestPairsAreDistinctAndRight(t *testing.T) {
 	}
 	kept := map[string]float64{}
 	for _, tr := range set.Trajectories {
-		kept[tr.Response] = tr.Reward
+		kept[tr.Response] = *tr.Reward
 	}
-	seen := map[Pair]bool{}
+	seen := map[[2]string]bool{}
 	for _, p := range set.Pairs {
-		if seen[p] || kept[p.Chosen] != 1 || p.Rejected == p.Chosen {
-			t.Errorf("bad pair %+v", p)
+		if err := p.Check(); err != nil || kept[p.Chosen.Plain] != 1 || p.Same() || seen[[2]string{p.Chosen.Plain, p.Rejected.Plain}] {
+			t.Errorf("bad pair %+v: %v", p, err)
 		}
-		if reward, ok := kept[p.Rejected]; !ok || reward != 0 {
+		if reward, ok := kept[p.Rejected.Plain]; !ok || reward != 0 {
 			t.Errorf("rejected sample is not a kept negative: %+v", p)
 		}
-		seen[p] = true
+		seen[[2]string{p.Chosen.Plain, p.Rejected.Plain}] = true
 	}
 }
 
@@ -107,7 +115,7 @@ func TestReproducible(t *testing.T) {
 	}
 	reversed := slices.Clone(queries)
 	slices.Reverse(reversed)
-	only := func(set Set, id string) (list []Trajectory) {
+	only := func(set Set, id string) (list []traj.Record) {
 		for _, tr := range set.Trajectories {
 			if tr.Prompt == "prompt "+id {
 				list = append(list, tr)
@@ -143,6 +151,32 @@ func TestUniform(t *testing.T) {
 	}
 	if len(hits) != 16 {
 		t.Errorf("%d of 16 samples were ever kept", len(hits))
+	}
+}
+
+// Conversations become pairs of conversations and keep what they say of
+// themselves; an episode that failed is in no form.
+func TestConversations(t *testing.T) {
+	q := query("g", 2, 2)
+	for i := range q.Samples {
+		s := &q.Samples[i]
+		s.Game, s.Conversations, s.Prompt, s.Response = "g", []chat.Message{{Role: "user", Content: "task"}, {Role: "assistant", Content: s.Response}}, "", ""
+	}
+	q.Samples[3].Error, q.Samples[0].Truncated = "no answer", true
+	set, err := Build(RecipeALFWorld(), []Query{q})
+	if err != nil || len(set.Trajectories) != 3 || len(set.Labels) != 3 || len(set.Pairs) != 2 || set.Summary.DroppedFailed != 1 {
+		t.Fatalf("%+v, %v", set.Summary, err)
+	}
+	for _, p := range set.Pairs {
+		chosen, rejected := p.Records()
+		if err := p.Check(); err != nil || chosen.Truncated == rejected.Truncated || len(chosen.Conversations) != 2 || chosen.Prompt != "" {
+			t.Errorf("pair %+v: %v", p, err)
+		}
+	}
+	for i, l := range set.Labels {
+		if l.Reward != nil || *l.Label != (*set.Trajectories[i].Reward == 1) || l.Game != "g" {
+			t.Errorf("label %+v", l)
+		}
 	}
 }
 

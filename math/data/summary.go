@@ -13,6 +13,7 @@ type Summary struct {
 	Pairs            int
 	Surplus          int // samples beyond the number the recipe looks at
 	DroppedTruncated int // cut by a length limit
+	DroppedFailed    int // episodes that were not played to their end
 	DroppedCap       int // beyond the limit for each kind
 	DroppedBalance   int // positives beyond the number of negatives
 }
@@ -41,6 +42,7 @@ func (s Summary) Table() (header []string, rows [][]string) {
 		{"preference pairs", s.Pairs},
 		{"left out: beyond the recipe's number of samples", s.Surplus},
 		{"left out: truncated", s.DroppedTruncated},
+		{"left out: the actor failed", s.DroppedFailed},
 		{"left out: beyond the limit for each kind", s.DroppedCap},
 		{"left out: more positives than negatives", s.DroppedBalance},
 	} {

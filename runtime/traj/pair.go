@@ -91,7 +91,7 @@ func (p *Pair) Check() error {
 	}
 	if chats {
 		chosen, rejected := p.Records()
-		if !slices.Equal(opening(chosen.Conversations), opening(rejected.Conversations)) {
+		if !slices.Equal(Before(chosen.Conversations, 0), Before(rejected.Conversations, 0)) {
 			return errors.New(`"chosen" and "rejected" differ before the first assistant turn: they belong to different tasks`)
 		}
 	}
@@ -113,15 +113,6 @@ func (p *Pair) Records() (chosen, rejected Record) {
 		return r
 	}
 	return side(p.Chosen, p.ChosenTruncated, 1), side(p.Rejected, p.RejectedTruncated, 0)
-}
-
-// opening is what stands before the first assistant turn.
-func opening(msgs []chat.Message) []chat.Message {
-	n := slices.IndexFunc(msgs, func(m chat.Message) bool { return m.Role == "assistant" })
-	if n < 0 {
-		return msgs
-	}
-	return msgs[:n]
 }
 
 // Form is what a record teaches.

@@ -25,7 +25,8 @@ type Record struct {
 	Question      string         `json:"question,omitempty"`  // the problem without markup
 	Answer        string         `json:"answer,omitempty"`    // the gold answer that graded it
 	Dataset       string         `json:"dataset,omitempty"`
-	Game          string         `json:"game,omitempty"` // the task of an agent's episode
+	Game          string         `json:"game,omitempty"`  // the task of an agent's episode
+	Error         string         `json:"error,omitempty"` // why an episode was not played to its end; nobody learns from such a one
 }
 
 // Check tells what makes a record unusable for training. Methods that learn

@@ -10,6 +10,7 @@ type Batch struct {
 	StateMask []float32 // [B, T] 1 where the target is an action: position t is its state
 	Length    []int64   // [B] tokens of the row
 	Reward    []float32 // [B]
+	Reference []float32 // [B, T] the reference policy's log-probability of the target, 0 where it is no action or not known
 
 	// For the step level: sums over a step's tokens are a scatter of [B, T] by
 	// StepOf into [B, S+1], whose last column collects what is no action.
@@ -32,6 +33,7 @@ func Collate(seqs []*Sequence) *Batch {
 	}
 	b.Tokens, b.Targets = make([]int64, b.B*b.T), make([]int64, b.B*b.T)
 	b.StateMask = make([]float32, b.B*b.T)
+	b.Reference = make([]float32, b.B*b.T)
 	b.Length, b.Reward, b.ID = make([]int64, b.B), make([]float32, b.B), make([]string, b.B)
 	b.StepOf = make([]int64, b.B*b.T)
 	b.StepState, b.StepMask = make([]int64, b.B*b.S), make([]float32, b.B*b.S)
@@ -46,7 +48,7 @@ func Collate(seqs []*Sequence) *Batch {
 
 // fill writes s into row i.
 func (b *Batch) fill(i int, s *Sequence) {
-	row, step := i*b.T, -1
+	row, step, reference := i*b.T, -1, s.Reference
 	for t, id := range s.Tokens {
 		b.Tokens[row+t] = int64(id)
 		if t == 0 {
@@ -60,6 +62,9 @@ func (b *Batch) fill(i int, s *Sequence) {
 			b.StateMask[row+t-1] = 1
 			b.StepOf[row+t-1] = int64(step)
 			b.States++
+			if len(reference) > 0 {
+				b.Reference[row+t-1], reference = reference[0], reference[1:]
+			}
 		}
 	}
 	for k, start := range s.Steps {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/oreo-go/oreo/runtime/chat"
 	"github.com/oreo-go/oreo/runtime/traj"
 )
 
@@ -79,10 +78,13 @@ func (e *Encoder) ReadPairs(paths []string) ([]Sequence, Stats, error) {
 // all conversations share (an agent's instruction and the "OK" to it); the
 // response is the rest. A mismatched sequence over MaxLen is cut.
 func (e *Encoder) ReadLabels(paths []string, seed uint64) ([]Sequence, Stats, error) {
-	var shared []chat.Message // what all conversations begin with
-	begun := false
+	var opening traj.Opening
 	open := func(path string) iter.Seq2[traj.Record, error] { return traj.Read(path, false) }
 	samples, stats, err := readAll(paths, open, func(rec *traj.Record, id string, stats *Stats) ([]Sequence, error) {
+		if rec.Error != "" {
+			stats.Failed++
+			return nil, nil
+		}
 		desirable, err := rec.Desirable()
 		if err != nil {
 			return nil, err
@@ -102,10 +104,7 @@ func (e *Encoder) ReadLabels(paths []string, seed uint64) ([]Sequence, Stats, er
 			kept[0].Reward = 0
 			stats.Undesirable++
 		}
-		if !begun {
-			shared, begun = rec.Conversations, true
-		}
-		shared = shared[:commonPrefix(shared, rec.Conversations)]
+		opening.Add(rec.Conversations)
 		return kept, nil
 	})
 	if err != nil {
@@ -114,7 +113,11 @@ func (e *Encoder) ReadLabels(paths []string, seed uint64) ([]Sequence, Stats, er
 	if len(samples) == 1 {
 		return nil, stats, fmt.Errorf("%s is the only record: KTO compares each sample with the response of another one, so it needs two at least", samples[0].ID)
 	}
-	all := e.mismatch(samples, sharedTurns(samples, shared), rand.New(rand.NewPCG(seed, 0)), &stats)
+	skip := opening.Turns()
+	for i := range samples { // a sample that was cut may have fewer
+		skip = min(skip, len(samples[i].turns())-1)
+	}
+	all := e.mismatch(samples, skip, rand.New(rand.NewPCG(seed, 0)), &stats)
 	return all, stats, nil
 }
 
@@ -206,27 +209,4 @@ func (s *Sequence) turns() (starts []int) {
 		}
 	}
 	return starts
-}
-
-// sharedTurns counts the assistant turns in the shared opening, but leaves every
-// sample a turn of its own.
-func sharedTurns(samples []Sequence, shared []chat.Message) int {
-	n := 0
-	for _, m := range shared {
-		if m.Role == "assistant" {
-			n++
-		}
-	}
-	for i := range samples {
-		n = min(n, len(samples[i].turns())-1)
-	}
-	return n
-}
-
-func commonPrefix(a, b []chat.Message) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	return n
 }

@@ -28,6 +28,10 @@ type Sequence struct {
 	Action []bool  // per token: written by the model; never true at 0, which has no state before it
 	Steps  []int   // index of each step's first token, ascending; all actions, the first one among them
 	Reward float64 // of the whole trajectory, 0 where the record has none
+
+	// Reference has the log-probability under the reference policy of each action,
+	// in order; nil where nobody computed it.
+	Reference []float32
 }
 
 // Overlong says what happens to a sequence longer than Encoder.MaxLen.
@@ -72,6 +76,7 @@ type Stats struct {
 	Dropped      int // longer than MaxLen
 	Truncated    int // longer than MaxLen, cut
 	NoAction     int // nothing left to learn after the cut
+	Failed       int // episodes that were not played to their end
 	Tokens       int // of the sequences kept
 	ActionTokens int
 	Steps        int
@@ -101,6 +106,7 @@ func (s Stats) String() string {
 		{s.Dropped, "dropped as too long"},
 		{s.Truncated, "cut to the longest length"},
 		{s.NoAction, "dropped with no action left"},
+		{s.Failed, "dropped: the actor failed, so the episode has no outcome"},
 		{s.Same, "dropped: chosen and rejected are the same"},
 		{s.SamePrompt, "mismatched with a response to the same prompt"},
 		{s.MismatchedCut, "mismatched with a response that was cut"},
@@ -117,6 +123,10 @@ func (s Stats) String() string {
 func (e *Encoder) Read(paths []string, needReward bool) ([]Sequence, Stats, error) {
 	return readAll(paths, func(path string) iter.Seq2[traj.Record, error] { return traj.Read(path, needReward) },
 		func(rec *traj.Record, id string, stats *Stats) ([]Sequence, error) {
+			if rec.Error != "" {
+				stats.Failed++
+				return nil, nil
+			}
 			seq, err := e.encodeAs(rec, id)
 			if err != nil {
 				return nil, err
@@ -147,8 +157,8 @@ func readAll[R any](paths []string, open func(path string) iter.Seq2[R, error],
 		}
 	}
 	if len(all) == 0 {
-		return nil, stats, fmt.Errorf("no sequence to train on in %s: %d records, %d too long, %d without actions, %d pairs of equals",
-			strings.Join(paths, ", "), stats.Records, stats.Dropped, stats.NoAction, stats.Same)
+		return nil, stats, fmt.Errorf("no sequence to train on in %s: %d records, %d too long, %d without actions, %d failed episodes, %d pairs of equals",
+			strings.Join(paths, ", "), stats.Records, stats.Dropped, stats.NoAction, stats.Failed, stats.Same)
 	}
 	return all, stats, nil
 }
