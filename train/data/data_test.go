@@ -266,12 +266,13 @@ func TestRead(t *testing.T) {
 func TestCollate(t *testing.T) {
 	a := &Sequence{ID: "a", Tokens: []int32{5, 6, 7, 8, 9}, Action: []bool{false, false, true, true, true}, Steps: []int{2, 4}, Reward: 1}
 	b := &Sequence{ID: "b", Tokens: []int32{3, 4}, Action: []bool{false, true}, Steps: []int{1}, Reward: 0.5}
-	c := &Sequence{ID: "c", Tokens: []int32{1, 2, 3, 4}, Action: []bool{false, true, false, true}, Steps: []int{1, 3}} // two turns
+	c := &Sequence{ID: "c", Tokens: []int32{1, 2, 3, 4}, Action: []bool{false, true, false, true}, Steps: []int{1, 3}, Reference: []float32{-1, -2}} // two turns
 	want := &Batch{
 		B: 3, T: 5, S: 2,
 		Tokens:    []int64{5, 6, 7, 8, 9, 3, 4, 0, 0, 0, 1, 2, 3, 4, 0},
 		Targets:   []int64{6, 7, 8, 9, 0, 4, 0, 0, 0, 0, 2, 3, 4, 0, 0},
 		StateMask: []float32{0, 1, 1, 1, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0},
+		Reference: []float32{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0, -2, 0, 0},
 		StepOf:    []int64{2, 0, 0, 1, 2, 0, 2, 2, 2, 2, 0, 2, 1, 2, 2},
 		StepState: []int64{1, 3, 0, 0, 0, 2},
 		StepMask:  []float32{1, 1, 1, 0, 1, 1},
