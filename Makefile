@@ -38,6 +38,7 @@ PYTHON ?= .deps/golden/bin/python
 golden: $(if $(filter .deps/golden/bin/python,$(PYTHON)),.deps/golden/bin/python)
 	$(PYTHON) train/loss/testdata/gen/reference.py train/loss/testdata/reference.safetensors
 	$(PYTHON) train/nn/testdata/gen/reference.py train/nn/testdata
+	$(PYTHON) train/nn/testdata/gen/adapters.py train/nn/testdata
 	$(PYTHON) train/schedule/testdata/gen/cosine.py
 	$(PYTHON) train/track/testdata/gen/events.py
 	$(PYTHON) export/testdata/gen/tiny.py export/testdata
@@ -46,7 +47,7 @@ golden: $(if $(filter .deps/golden/bin/python,$(PYTHON)),.deps/golden/bin/python
 
 .deps/golden/bin/python:
 	python3 -m venv .deps/golden
-	.deps/golden/bin/pip install torch==2.11.0 transformers==5.23.0 tokenizers safetensors numpy jinja2 tensorboard
+	.deps/golden/bin/pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2 tokenizers safetensors numpy jinja2 tensorboard
 
 clean:
 	rm -rf bin out
