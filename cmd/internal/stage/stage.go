@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -27,10 +28,12 @@ type Stage struct {
 	InGo     func() error // before the commands; nil: nothing
 }
 
-// Runner does stages in a folder. One process at a time may use a folder.
+// Runner does stages in a folder. One process at a time may use a folder; a
+// second one is refused.
 type Runner struct {
-	Dir string // where products are
-	Bin string // where the commands are
+	Dir  string // where products are
+	Bin  string // where the commands are
+	lock *os.File
 }
 
 // Here returns a runner whose commands lie beside the running program.
@@ -44,6 +47,10 @@ func (r Runner) Path(name string) string { return filepath.Join(r.Dir, name) }
 
 // Run does every stage in turn and shows what it does on standard error.
 func (r Runner) Run(ctx context.Context, stages []Stage) error {
+	if err := r.acquire(); err != nil {
+		return err
+	}
+	defer r.lock.Close()
 	for i, s := range stages {
 		fmt.Fprintf(os.Stderr, "\n[%d/%d] %s\n", i+1, len(stages), s.Title)
 		if err := r.do(ctx, s); err != nil {
@@ -51,6 +58,28 @@ func (r Runner) Run(ctx context.Context, stages []Stage) error {
 		}
 	}
 	return nil
+}
+
+// acquire locks the folder. The commands inherit the lock: of a run that was
+// killed a command may live on for a moment, and must be gone before the next
+// one writes to the same files.
+func (r *Runner) acquire() error {
+	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(r.Path(".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	for range 30 {
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			r.lock = file
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	file.Close()
+	return fmt.Errorf("%s: another process is at work in this folder: wait for it, or choose another", r.Dir)
 }
 
 // do runs a stage unless its product is there, and notes how long it took.
@@ -84,6 +113,12 @@ func (r Runner) command(ctx context.Context, args []string) error {
 	fmt.Fprintln(os.Stderr, "$", filepath.Join("bin", args[0]), strings.Join(args[1:], " "))
 	cmd := r.Command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.ExtraFiles = []*os.File{r.lock}
+	// Killed, this process takes the command with it, which would write on
+	// unseen. The kernel watches the thread that starts the command.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,4 +96,41 @@ func TestBrokenTimesAreNamed(t *testing.T) {
 	if _, err := r.Times(); err == nil || !strings.Contains(err.Error(), timesFile) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// A folder in use is refused to a second run, and its command dies with a run
+// that is killed.
+func TestAFolderIsLocked(t *testing.T) {
+	if dir := os.Getenv("STAGE_TEST_DIR"); dir != "" { // the process to be killed
+		r := Runner{Dir: dir, Bin: os.Getenv("STAGE_TEST_BIN")}
+		t.Fatal(r.Run(context.Background(), []Stage{{Title: "t", Product: "state", Commands: [][]string{{"nap", r.Path("state")}}}}))
+	}
+	r := runner(t)
+	cmd := exec.Command(os.Args[0], "-test.run=TestAFolderIsLocked")
+	cmd.Env = append(os.Environ(), "STAGE_TEST_DIR="+r.Dir, "STAGE_TEST_BIN="+r.Bin)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, r.Path("state.began"))
+	if err := r.Run(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "another process is at work") {
+		t.Errorf("a second run: %v", err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if err := r.Run(context.Background(), nil); err != nil {
+		t.Errorf("after the first was killed: %v", err)
+	}
+}
+
+func waitFor(t *testing.T, path string) {
+	t.Helper()
+	for range 500 {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("no %s", path)
 }
