@@ -20,7 +20,12 @@ func SFT(ctx context.Context, cfg SFTConfig, ui UI) error {
 		return err
 	}
 	defer r.close()
-	policy, err := r.load("", cfg.Model, model.LMHead, cfg.LR)
+	return r.imitate(ctx)
+}
+
+// imitate trains a policy on all sequences of the run.
+func (r *run) imitate(ctx context.Context) error {
+	policy, err := r.load("", r.Model, model.LMHead, r.LR)
 	if err != nil {
 		return err
 	}
