@@ -1,0 +1,146 @@
+// Command benchdecode measures greedy decoding against llama.cpp and
+// onnxruntime-genai: the same model, prompt and rows, weights of the same
+// precision, the same number of threads, in turns, in CPU seconds. It sets the
+// two up in a Python virtual environment, where llama.cpp is compiled for the
+// machine's processor.
+//
+// One prompt of P tokens is continued in B rows that differ in the token after
+// it, which is what a search asks for. In float32 all three must write the same
+// tokens; quantised weights differ in rounding, so there the share of equal
+// tokens is shown.
+//
+// Its last line is "ratio bench-decode X": the geometric mean over all cells of
+// our tokens per CPU second for each of the faster peer's.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/oreo-go/oreo/export/graph"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c, err := parse()
+	if err == nil {
+		err = run(ctx, c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-decode:", err)
+		os.Exit(1)
+	}
+}
+
+type config struct {
+	deps, model, python string
+	dtypes, peers       []string
+	lengths, rows       []int
+	steps, repeats      int
+	threads             int
+}
+
+func parse() (config, error) {
+	var c config
+	var dtypes, peers, lengths, rows string
+	flag.StringVar(&c.deps, "deps", ".deps", "`folder` for the virtual environment and converted weights")
+	flag.StringVar(&c.model, "model", os.Getenv("OREO_BENCH_MODEL"), "`folder` of a Llama-shaped model in Hugging Face form; empty: $OREO_BENCH_MODEL, then SmolLM2-135M-Instruct from a Python package")
+	flag.StringVar(&c.python, "python", os.Getenv("OREO_BENCH_PYTHON"), "`interpreter` that has the peers' packages, instead of setting them up")
+	flag.StringVar(&dtypes, "dtype", "fp32,int8,int4", "precisions of the weights")
+	flag.StringVar(&peers, "peer", "llama,genai", "peers")
+	flag.StringVar(&lengths, "p", "64,512", "tokens of the prompt")
+	flag.StringVar(&rows, "b", "1,8,25", "rows")
+	flag.IntVar(&c.steps, "n", 24, "tokens per row that are timed")
+	flag.IntVar(&c.repeats, "repeat", 4, "turns of each; the fastest counts")
+	flag.IntVar(&c.threads, "threads", 1, "threads of each")
+	flag.Parse()
+	c.dtypes, c.peers = strings.Split(dtypes, ","), strings.Split(peers, ",")
+	var err error
+	if c.lengths, err = ints(lengths, 2); err != nil {
+		return c, fmt.Errorf("-p: %w", err)
+	}
+	if c.rows, err = ints(rows, 1); err != nil {
+		return c, fmt.Errorf("-b: %w", err)
+	}
+	if c.steps < 1 || c.repeats < 1 || c.threads < 1 {
+		return c, fmt.Errorf("-n %d -repeat %d -threads %d: want 1 or more of each", c.steps, c.repeats, c.threads)
+	}
+	return c, nil
+}
+
+func ints(list string, least int) ([]int, error) {
+	var out []int
+	for _, s := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least {
+			return nil, fmt.Errorf("%q, want whole numbers from %d on", s, least)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func run(ctx context.Context, c config) error {
+	work := filepath.Join(c.deps, "bench-decode")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	env := environment{dir: filepath.Join(work, "python"), python: c.python}
+	if c.model == "" {
+		var err error
+		if c.model, err = env.smolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+			return err
+		}
+	}
+	limit := bandwidth()
+	fmt.Printf("%s, %d of the machine's threads; memory reads %.1f GB/s with one\n", filepath.Base(c.model), c.threads, limit/1e9)
+	var all []cell
+	for _, dtype := range c.dtypes {
+		cells, err := c.measure(ctx, env, work, graph.Precision(dtype))
+		if err != nil {
+			return err
+		}
+		all = append(all, cells...)
+	}
+	report(all, limit)
+	return nil
+}
+
+// measure runs all cells of one precision. Processes live as long as it does, so
+// that weights are read once.
+func (c config) measure(ctx context.Context, env environment, work string, dtype graph.Precision) ([]cell, error) {
+	mine, err := openOurs(ctx, c.model, work, dtype, c.threads)
+	if err != nil {
+		return nil, err
+	}
+	defer mine.close()
+	players := []player{mine}
+	for _, name := range c.peers {
+		p, err := env.start(ctx, name, c.model, work, dtype, c.threads)
+		if err != nil {
+			return nil, err
+		}
+		defer p.close()
+		players = append(players, p)
+	}
+	var cells []cell
+	for _, p := range c.lengths {
+		for _, b := range c.rows {
+			one, err := play(players, mine.task(p, b, c.steps), c.repeats)
+			if err != nil {
+				return nil, fmt.Errorf("%s, P = %d, B = %d: %w", dtype, p, b, err)
+			}
+			one.dtype = dtype
+			one.print()
+			cells = append(cells, one)
+		}
+	}
+	return cells, nil
+}
