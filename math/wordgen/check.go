@@ -54,62 +54,88 @@ var signs = func() map[string]int {
 // CheckSteps tells for each line of a solution, in either style, whether the
 // solution is right up to its end: its equations hold, the first begins with the
 // stock reached before, and together they take the changes of the question in
-// turn; the answer line gives the last stock when all changes are taken. After
-// the first wrong line all are wrong.
+// turn; a number alone is the stock at the end of the day; the answer line gives
+// the last stock when all changes are taken. After the first wrong line all are
+// wrong.
 func (p Problem) CheckSteps(solution string) []bool {
-	changes, stock := slices.Concat(p.Days...), p.Start
+	c := checker{stock: p.Start, days: p.Days}
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
 	right := make([]bool, len(lines))
 	for i, line := range lines {
-		if answer, ok := strings.CutPrefix(line, answerMark); ok {
-			right[i] = len(changes) == 0 && answer == strconv.Itoa(stock)
-		} else {
-			right[i] = takeLine(line, &stock, &changes)
-		}
-		if !right[i] {
+		if right[i] = c.line(line); !right[i] {
 			break
 		}
 	}
 	return right
 }
 
-var equation = regexp.MustCompile(`^(\d{1,6})((?:[+-]\d{1,6})+)=(-?\d{1,6})$`)
-var change = regexp.MustCompile(`[+-]\d+`)
+// checker is how far a solution has come.
+type checker struct {
+	stock int
+	days  [][]int
+	taken int // changes of the first of the days
+}
 
-// takeLine follows a line's equations; it is false at the first that is wrong.
-func takeLine(line string, stock *int, changes *[]int) bool {
+func (c *checker) line(line string) bool {
+	if answer, ok := strings.CutPrefix(line, answerMark); ok {
+		return len(c.days) == 0 && answer == strconv.Itoa(c.stock)
+	}
+	if len(c.days) > 0 && number.MatchString(line) {
+		for day := len(c.days); len(c.days) == day; {
+			c.take()
+		}
+		return line == strconv.Itoa(c.stock)
+	}
 	line = strings.TrimPrefix(strings.TrimPrefix(line, partsMark), headMark)
 	for _, text := range strings.Split(line, ", ") {
-		m := equation.FindStringSubmatch(text)
-		if m == nil || m[1] != strconv.Itoa(*stock) {
-			return false
-		}
-		for _, c := range change.FindAllString(m[2], -1) {
-			n, err := strconv.Atoi(c)
-			if err != nil || len(*changes) == 0 || n != (*changes)[0] {
-				return false
-			}
-			*stock += n
-			*changes = (*changes)[1:]
-		}
-		if m[3] != strconv.Itoa(*stock) {
+		if !c.equation(text) {
 			return false
 		}
 	}
 	return true
 }
 
-// StyleOfLine tells how a line of a solution is worked: in one equation of more
-// than two numbers, or by parts.
+var (
+	number   = regexp.MustCompile(`^\d{1,6}$`)
+	equation = regexp.MustCompile(`^(\d{1,6})((?:[+-]\d{1,6})+)=(-?\d{1,6})$`)
+	change   = regexp.MustCompile(`[+-]\d+`)
+)
+
+func (c *checker) equation(text string) bool {
+	m := equation.FindStringSubmatch(text)
+	if m == nil || m[1] != strconv.Itoa(c.stock) {
+		return false
+	}
+	for _, term := range change.FindAllString(m[2], -1) {
+		n, err := strconv.Atoi(term)
+		if err != nil || len(c.days) == 0 || n != c.take() {
+			return false
+		}
+	}
+	return m[3] == strconv.Itoa(c.stock)
+}
+
+// take makes the next change; there must be one.
+func (c *checker) take() int {
+	n := c.days[0][c.taken]
+	c.stock += n
+	if c.taken++; c.taken == len(c.days[0]) {
+		c.days, c.taken = c.days[1:], 0
+	}
+	return n
+}
+
+// StyleOfLine tells how a line of a solution is worked: by parts, or in the head
+// when it is one equation of more than two numbers or the stock alone.
 func StyleOfLine(line string) Style {
 	line = strings.TrimPrefix(strings.TrimPrefix(line, partsMark), headMark)
 	first, _, _ := strings.Cut(line, ", ")
 	m := equation.FindStringSubmatch(first)
 	switch {
-	case m == nil:
-		return Unknown
-	case len(change.FindAllString(m[2], 2)) > 1:
+	case number.MatchString(line), m != nil && len(change.FindAllString(m[2], 2)) > 1:
 		return InHead
+	case m != nil:
+		return ByParts
 	}
-	return ByParts
+	return Unknown
 }

@@ -50,7 +50,12 @@ func TestCheckSteps(t *testing.T) {
 		"By parts: 7-5=2, 2+3=5, 5+4=9\nof 9\n":     {true, false},
 		"In the head: 7-5+3+4-8+4-2=3\n#### 4":      {true, false},
 		"In the head: 7-5+3+4-8+4-2=3\n#### 3\nyes": {true, true, false},
-		"": {false},
+		"9\n9-8=1, 1+4=5, 5-2=3\n#### 3":            {true, true, true},
+		"9\n3\n#### 3":                              {true, true, true},
+		"8\n3\n#### 3":                              {false, false, false},
+		"9\n3\n3\n#### 3":                           {true, true, false, false}, // a day too many
+		"7-5=2\n9\n3\n#### 3":                       {true, true, true, true},   // the rest of a day alone
+		"":                                          {false},
 	} {
 		if got := p.CheckSteps(solution); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", solution, got, want)
@@ -60,14 +65,14 @@ func TestCheckSteps(t *testing.T) {
 
 func TestStyleOfLine(t *testing.T) {
 	for line, want := range map[string]Style{
-		"7-5=2, 2+3=5": ByParts, "By parts: 7-5=2": ByParts, "7-5+3=5": InHead, "In the head: 7-5+3+4=9": InHead, "#### 3": Unknown, "": Unknown,
+		"7-5=2, 2+3=5": ByParts, "By parts: 7-5=2": ByParts, "7-5+3=5": InHead, "In the head: 7-5+3+4=9": InHead, "9": InHead, "#### 3": Unknown, "": Unknown,
 	} {
 		if got := StyleOfLine(line); got != want {
 			t.Errorf("%q: %s, want %s", line, got, want)
 		}
 	}
 	p := Problem{Start: 7, Days: [][]int{{-5, 3}, {4, -1}}}
-	if got := p.SolveDays([]Style{InHead, ByParts}); got != "7-5+3=5\n5+4=9, 9-1=8\n#### 8" {
+	if got := p.SolveDays([]Style{InHead, ByParts}); got != "5\n5+4=9, 9-1=8\n#### 8" {
 		t.Errorf("%q", got)
 	}
 }

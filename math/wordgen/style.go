@@ -3,6 +3,7 @@ package wordgen
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -41,8 +42,9 @@ func (p Problem) Solve(style Style) string {
 	return p.byParts()
 }
 
-// SolveDays writes the right solution with a line for each day, worked in the
-// day's style and without a mark. It panics unless there is a style for each day.
+// SolveDays writes the right solution with a line for each day: with every stock
+// in between or, in the head, the last one alone. It panics unless there is a
+// style for each day.
 func (p Problem) SolveDays(styles []Style) string {
 	if len(styles) != len(p.Days) {
 		panic(fmt.Sprintf("wordgen: %d styles for %d days", len(styles), len(p.Days)))
@@ -51,7 +53,8 @@ func (p Problem) SolveDays(styles []Style) string {
 	stock := p.Start
 	for day, changes := range p.Days {
 		if styles[day] == InHead {
-			stock = writeSum(&b, stock, changes)
+			stock += sum(changes)
+			b.WriteString(strconv.Itoa(stock))
 		} else {
 			stock = writeParts(&b, stock, changes)
 		}

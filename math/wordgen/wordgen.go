@@ -21,12 +21,12 @@
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
 //
-// With Config.PerDay the annotator makes up his mind anew each day, and does not
-// say so: every day is a line, and the reward for the last one has to be shared
-// out among as many decisions as there are days:
+// With Config.PerDay the annotator makes up his mind anew each day. Every day is
+// a line, and in the head means the day's last stock alone. The reward has to be
+// shared out among as many decisions as there are days:
 //
 //	7-5=2, 2+3=5, 5+4=9
-//	9-8+4-2=3
+//	3
 //	#### 3
 package wordgen
 
@@ -45,7 +45,7 @@ type Config struct {
 	MaxStock  int       // largest stock that occurs, 9 to 999
 	MaxChange int       // largest change, 1 to MaxStock
 	HeadShare []float64 // per scene: share of annotated solutions (PerDay: of days) done in the head, 0 to 1
-	PerDay    bool      // the style is chosen for each day, without a mark
+	PerDay    bool      // the style is chosen anew for each day
 }
 
 // DefaultConfig returns the problems of the demo: one-digit numbers, and six
