@@ -3,6 +3,7 @@ package loss
 import (
 	"fmt"
 	"math"
+	"os"
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/safetensors"
@@ -16,6 +17,11 @@ const (
 	smoothing, goodWt, badWt  = 0.1, 1.3, 0.7
 	batches, differencesBatch = 5, 4
 )
+
+func TestMain(m *testing.M) {
+	torch.SetThreads(1) // tensors of a few numbers: threads would only wait for each other
+	os.Exit(m.Run())
+}
 
 // TestAgainstEquations compares every objective and its gradients with what
 // testdata/gen/reference.py computes from the equations, state by state in float64,
