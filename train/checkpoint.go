@@ -14,19 +14,22 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/oreo-go/oreo/runtime/safetensors"
-	"github.com/oreo-go/oreo/train/card"
 	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
 )
 
 // A checkpoint is a folder out/checkpoint-N that holds the run after update N:
-// every trained model as a Hugging Face folder (float32), the optimizers'
-// moments, and this state. With it a run goes on bit for bit as if it had not
+// every trained model as a Hugging Face folder (float32), or its adapter in
+// PEFT's layout, or its head; averages of models; the optimizers' moments; and
+// this state. With it a run goes on bit for bit as if it had not
 // stopped. The folder appears by one rename, whole.
 const (
 	stateFile     = "trainer_state.json"
 	optimizerFile = "optimizer.safetensors"
+	averageFile   = "average-%s.safetensors"
+	headFile      = "value_head.safetensors"
 )
 
 type state struct {
@@ -36,6 +39,8 @@ type state struct {
 	Finished bool            `json:"finished"`
 	Position data.Position   `json:"position"`
 	Config   json.RawMessage `json:"config"`
+
+	Coefficient *loss.Coefficient `json:"coefficient,omitempty"` // a learned KL weight
 }
 
 func (r *run) checkpointDir(step int) string {
@@ -47,7 +52,7 @@ func (r *run) state(finished bool) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &state{r.method, r.step, r.steps, finished, r.loader.Position(), config}, nil
+	return &state{r.method, r.step, r.steps, finished, r.loader.Position(), config, r.coefficient}, nil
 }
 
 // checkpoint saves the run as it is and drops all but the last KeepLast.
@@ -80,7 +85,7 @@ func (r *run) checkpoint() error {
 func (r *run) writeCheckpoint(dir string) error {
 	var moments []safetensors.Tensor
 	for _, t := range r.models {
-		if err := r.save(t, filepath.Join(dir, t.folder), torch.Float32); err != nil {
+		if err := r.saveTrained(t, filepath.Join(dir, t.folder)); err != nil {
 			return err
 		}
 		err := t.eachMoment(func(name string, x *torch.Tensor) error {
@@ -95,6 +100,15 @@ func (r *run) writeCheckpoint(dir string) error {
 			return err
 		}
 	}
+	for _, a := range r.averages {
+		tensors, err := a.Tensors(torch.Float32)
+		if err != nil {
+			return err
+		}
+		if err := safetensors.Write(filepath.Join(dir, fmt.Sprintf(averageFile, a.name)), tensors, nil); err != nil {
+			return err
+		}
+	}
 	if err := safetensors.Write(filepath.Join(dir, optimizerFile), moments, nil); err != nil {
 		return err
 	}
@@ -103,6 +117,24 @@ func (r *run) writeCheckpoint(dir string) error {
 		return err
 	}
 	return s.write(dir)
+}
+
+// saveTrained writes what is trained of a model.
+func (r *run) saveTrained(t *trained, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	switch t.kind {
+	case lora:
+		return t.SaveAdapter(dir, t.baseDir)
+	case onlyTop:
+		tensors, err := t.Tensors(torch.Float32)
+		if err != nil {
+			return err
+		}
+		return safetensors.Write(filepath.Join(dir, headFile), tensors, nil)
+	}
+	return r.save(t, dir, torch.Float32)
 }
 
 func (s *state) write(dir string) error {
@@ -198,6 +230,9 @@ func (r *run) readState(dir string) (*state, error) {
 	return &s, nil
 }
 
+// free are the settings that change no result.
+var free = []string{"Out", "MicroBatch", "MicroTokens", "Threads", "Device", "SaveEvery", "KeepLast", "CacheDir"}
+
 // firstDifference names a key in which two configurations differ, except those
 // that change no result, or "".
 func firstDifference(a, b json.RawMessage) string {
@@ -211,14 +246,14 @@ func firstDifference(a, b json.RawMessage) string {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		if !slices.Contains([]string{"Out", "MicroBatch", "MicroTokens", "Threads", "Device", "SaveEvery", "KeepLast"}, k) && !reflect.DeepEqual(x[k], y[k]) {
+		if !slices.Contains(free, k) && !reflect.DeepEqual(x[k], y[k]) {
 			return fmt.Sprintf("%s (%v, now %v)", k, x[k], y[k])
 		}
 	}
 	return ""
 }
 
-// restore overwrites parameters, moments and data position with dir's.
+// restore overwrites parameters, averages, moments and data position with dir's.
 func (r *run) restore(dir string, s *state) error {
 	if err := r.loader.Seek(s.Position); err != nil {
 		return err
@@ -229,89 +264,85 @@ func (r *run) restore(dir string, s *state) error {
 	}
 	defer file.Close()
 	for _, t := range r.models {
-		saved, err := nn.Load(filepath.Join(dir, t.folder), t.Head, r.device, torch.Float32)
-		if err != nil {
+		if err := r.restoreTrained(t, filepath.Join(dir, t.folder)); err != nil {
 			return err
 		}
-		err = torch.Scope(func() {
-			for i, p := range t.Params() {
-				p.CopyFrom(saved.Params()[i])
-			}
-		})
-		saved.Free()
-		if err != nil {
-			return err
-		}
-		err = t.eachMoment(func(name string, x *torch.Tensor) error {
-			stored, err := file.Get(name)
-			if err != nil {
-				return err
-			}
-			moment, err := nn.FromSafetensors(stored, torch.Float32)
-			if err == nil {
-				x.CopyFrom(moment)
-			}
-			return err
-		})
+		err = t.eachMoment(func(name string, x *torch.Tensor) error { return copyFrom(file, name, x) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", optimizerFile, err)
 		}
 	}
-	r.step = s.Step
+	for _, a := range r.averages {
+		if err := restoreFrom(filepath.Join(dir, fmt.Sprintf(averageFile, a.name)), a.Model); err != nil {
+			return err
+		}
+	}
+	if r.coefficient != nil && s.Coefficient == nil {
+		return fmt.Errorf("%s has no KL coefficient", stateFile)
+	}
+	r.step, r.coefficient = s.Step, s.Coefficient
 	return nil
 }
 
-// finish saves the trained models in Out, with their cards.
-func (r *run) finish() error {
-	for _, t := range r.models {
-		dir := filepath.Join(r.Out, t.folder)
-		if err := r.save(t, dir, r.dtype); err != nil {
-			return fmt.Errorf("save %s: %w", dir, err)
-		}
-		if err := r.recordReference(dir, t.Head); err != nil {
-			return fmt.Errorf("save %s: %w", dir, err)
-		}
-		if err := card.Write(dir, r.card(t)); err != nil {
-			return fmt.Errorf("save %s: %w", dir, err)
-		}
+// restoreTrained reads what saveTrained wrote.
+func (r *run) restoreTrained(t *trained, dir string) error {
+	var saved *nn.Model
+	var err error
+	switch t.kind {
+	case lora:
+		saved, err = nn.LoadAdapter(t.base, dir, t.Head)
+	case onlyTop:
+		return restoreFrom(filepath.Join(dir, headFile), t.Model)
+	default:
+		saved, err = nn.Load(dir, t.Head, r.device, paramType)
 	}
-	s, err := r.state(true)
 	if err != nil {
 		return err
 	}
-	return s.write(r.Out)
+	defer saved.Free()
+	return torch.Scope(func() {
+		torch.NoGrad(func() {
+			for i, p := range t.Params() {
+				p.CopyFrom(saved.Params()[i])
+			}
+		})
+	})
 }
 
-// card describes a model that the run has trained.
-func (r *run) card(t *trained) card.Card {
-	settings, err := json.MarshalIndent(r.full, "", "  ")
+// restoreFrom overwrites all of m's own parameters with those in a file.
+func restoreFrom(path string, m *nn.Model) error {
+	file, err := safetensors.Open(path)
 	if err != nil {
-		settings = nil // the state that was just written holds them too
+		return err
 	}
-	return card.Card{Method: r.method, Head: t.Head, Model: t.Config, Base: r.Model, Data: r.Data, Sequences: r.stats.Sequences,
-		Tokens: r.stats.Tokens, Updates: r.step, Metrics: r.last, Settings: string(settings)}
+	defer file.Close()
+	var fail error
+	err = torch.Scope(func() {
+		torch.NoGrad(func() {
+			for i, p := range m.Params() {
+				fail = errors.Join(fail, copyFrom(file, m.Names()[i], p))
+			}
+		})
+	})
+	if err = errors.Join(err, fail); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
-// save writes a Hugging Face folder: weights, config.json, tokenizer and
-// generation settings.
-func (r *run) save(t *trained, dir string, dtype torch.DType) error {
-	if err := r.tok.Save(dir); err != nil {
-		return err
-	}
-	tensors, err := t.Tensors(dtype)
+// copyFrom overwrites x with a tensor of the file.
+func copyFrom(file *safetensors.File, name string, x *torch.Tensor) error {
+	stored, err := file.Get(name)
 	if err != nil {
 		return err
 	}
-	if err := safetensors.WriteModel(dir, tensors); err != nil {
+	t, err := nn.FromSafetensors(stored, paramType)
+	if err != nil {
 		return err
 	}
-	const generation = "generation_config.json"
-	text, err := os.ReadFile(filepath.Join(r.Model, generation))
-	if err == nil {
-		err = renameio.WriteFile(filepath.Join(dir, generation), text, 0o644)
+	if !slices.Equal(t.Shape(), x.Shape()) {
+		return fmt.Errorf("tensor %s has shape %v, want %v", name, t.Shape(), x.Shape())
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return t.Config.Save(dir, t.Head, dtype.String())
+	x.CopyFrom(t)
+	return nil
 }

@@ -10,7 +10,7 @@ import (
 // Config is what every method needs. The tags are the keys of the YAML file and
 // of --set, with their meaning, unit and range.
 type Config struct {
-	Model string   `yaml:"model" required:"true" doc:"folder of the starting policy, in Hugging Face form; methods with a reference keep it as pi_ref"`
+	Model string   `yaml:"model" required:"true" doc:"folder of the starting policy, in Hugging Face form, or of a LoRA adapter in PEFT's, which names its base; methods with a reference keep it as pi_ref"`
 	Data  []string `yaml:"data" required:"true" doc:"JSONL files of records: prompt and response, or conversations; rewards, labels or pairs where the method learns from them"`
 	Out   string   `yaml:"out" required:"true" doc:"folder for the trained model, metrics.jsonl, TensorBoard events and checkpoints"`
 
@@ -26,7 +26,6 @@ type Config struct {
 	MaxLen      int     `yaml:"max_len" range:"[2,)" doc:"longest sequence, tokens; the paper: 2048 (ALFWorld 4096)"`
 	Overlong    string  `yaml:"overlong" oneof:"drop|truncate|error" doc:"what becomes of a longer sequence; how many is reported"`
 
-	Adapter     string   `yaml:"adapter" doc:"folder of a LoRA adapter in PEFT's layout that belongs to model: both together are the starting policy, and pi_ref; empty: none"`
 	LoRARank    int      `yaml:"lora_rank" range:"[0,16384]" doc:"rank of the adapter that is trained while model stays frozen; 0: all parameters are trained"`
 	LoRAAlpha   float64  `yaml:"lora_alpha" range:"(0,)" doc:"the adapter's output is scaled by lora_alpha / lora_rank"`
 	LoRATargets []string `yaml:"lora_targets" doc:"matrices that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; empty: all seven"`
@@ -76,7 +75,7 @@ func DefaultRejection() RejectionConfig {
 
 // ReferenceConfig says what pi_ref is, for the methods that have one.
 type ReferenceConfig struct {
-	Reference string `yaml:"reference" doc:"folder of pi_ref; empty: model, with its adapter"`
+	Reference string `yaml:"reference" doc:"folder of pi_ref; empty: model"`
 	CacheDir  string `yaml:"cache_dir" doc:"folder where pi_ref's log-probabilities of the data are kept between runs, by hash of model and data, when nothing else of pi_ref is needed; empty: below OREO_CACHE or the user's cache folder"`
 }
 

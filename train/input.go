@@ -12,6 +12,7 @@ import (
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/nn"
 )
 
 // CheckData reads the files as training would, prints the first show records
@@ -52,11 +53,15 @@ func rewarded(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, err
 
 // read turns the records into sequences with the model's own tokenizer.
 func (r *run) read(read reader) ([]data.Sequence, error) {
-	config, err := model.LoadConfig(r.Model)
+	dir, err := nn.BaseDir(r.Model)
 	if err != nil {
 		return nil, err
 	}
-	enc, tok, err := encoder(r.Model, config, r.MaxLen)
+	config, err := model.LoadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	enc, tok, err := encoder(dir, config, r.MaxLen)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +72,6 @@ func (r *run) read(read reader) ([]data.Sequence, error) {
 	}
 	r.stats = stats
 	r.ui.Notef("data: %s", stats)
-	for i := range seqs[:min(2, len(seqs))] {
-		r.samples = append(r.samples, seqs[i].Tokens)
-	}
 	for i := range seqs {
 		if top := slices.Max(seqs[i].Tokens); int(top) >= config.Vocab {
 			return nil, fmt.Errorf("%s: token id %d of record %s lies outside the model's vocabulary of %d: tokenizer and model do not belong together",

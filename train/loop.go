@@ -10,6 +10,7 @@ import (
 
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/schedule"
 	"github.com/oreo-go/oreo/train/torch"
@@ -36,15 +37,20 @@ type run struct {
 	device torch.Device
 	dtype  torch.DType // of matrix products and of the saved model
 
-	tok     *tokenizer.Tokenizer
-	loader  *data.Loader
-	samples [][]int32 // tokens of two sequences, for recordReference
-	stats   data.Stats
+	tok    *tokenizer.Tokenizer
+	seqs   []data.Sequence // the loader's
+	loader *data.Loader
+	stats  data.Stats
+
+	models      []*trained
+	averages    []*average        // of some of them
+	frozen      []*nn.Model       // what stays as it is
+	foundation  *nn.Model         // the starting policy's base, one of frozen; nil until asked for
+	coefficient *loss.Coefficient // a learned KL weight; nil without
+
+	step    int           // updates done
+	steps   int           // updates of the whole run
 	last    track.Metrics // of the last update
-	models  []*trained
-	frozen  []*nn.Model
-	step    int // updates done
-	steps   int // updates of the whole run
 	tracker *track.Tracker
 }
 
@@ -64,9 +70,10 @@ func start(method string, full any, c Config, ui UI, read reader, group int) (*r
 	if err != nil {
 		return nil, err
 	}
+	r.seqs = seqs
 	whole := min(c.BatchSize, len(seqs)/group)
 	r.loader, err = data.NewLoader(seqs, data.LoaderConfig{
-		GlobalBatch: whole, MicroBatch: min(c.MicroBatch, whole), MicroTokens: c.MicroTokens, Seed: c.Seed})
+		GlobalBatch: whole, MicroBatch: min(c.MicroBatch, whole), MicroTokens: c.MicroTokens, Group: group, Seed: c.Seed})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +99,9 @@ func (r *run) close() {
 			torch.Free(g.v...)
 		}
 		t.Free()
+	}
+	for _, a := range r.averages {
+		a.Free()
 	}
 	for _, m := range r.frozen {
 		m.Free()
@@ -142,31 +152,51 @@ func (r *run) train(ctx context.Context, backward func(*update) error) error {
 // optimize clips the gradients and makes one step of every optimizer. A gradient
 // that is not finite ends the run before it can spoil a parameter.
 func (r *run) optimize(m track.Metrics) error {
-	rate := schedule.Cosine(r.step, r.steps, schedule.Warmup(r.steps, r.WarmupRatio))
 	for _, t := range r.models {
-		suffix := ""
-		if t.folder != "" {
-			suffix = "/" + t.folder
-		}
 		norm := 0.0
 		if err := torch.Scope(func() { norm = torch.ClipGradNorm(t.Params(), r.ClipNorm) }); err != nil {
 			return err
 		}
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
-			return fmt.Errorf("grad_norm%s is %v: lower the learning rate, or look at the data of this update", suffix, norm)
+			return fmt.Errorf("grad_norm%s is %v: lower the learning rate, or look at the data of this update", t.suffix(), norm)
 		}
-		m["grad_norm"+suffix], m["lr"+suffix] = norm, t.lr*rate
+		m["grad_norm"+t.suffix()], m["lr"+t.suffix()] = norm, r.rate(t)
 	}
-	return torch.Scope(func() {
+	err := torch.Scope(func() {
 		for _, t := range r.models {
-			if r.step >= t.frozenFor {
+			if !r.rests(t) {
 				for _, g := range t.groups {
-					torch.AdamW(g.params, g.m, g.v, r.step-t.frozenFor+1, t.lr*rate, 0.9, 0.95, g.decay, 1e-8)
+					torch.AdamW(g.params, g.m, g.v, r.step-t.frozenFor+1, r.rate(t), 0.9, 0.95, g.decay, 1e-8)
 				}
 			}
 			torch.ZeroGrad(t.Params())
 		}
 	})
+	for _, a := range r.averages {
+		err = errors.Join(err, a.move())
+	}
+	return err
+}
+
+// rests tells whether the next update leaves t as it is.
+func (r *run) rests(t *trained) bool { return r.step < t.frozenFor }
+
+// rate is t's learning rate in the next update: warm-up and cosine run over the
+// updates in which it learns.
+func (r *run) rate(t *trained) float64 {
+	if r.rests(t) {
+		return 0
+	}
+	steps := r.steps - t.frozenFor
+	return t.lr * schedule.Cosine(r.step-t.frozenFor, steps, schedule.Warmup(steps, r.WarmupRatio))
+}
+
+// suffix marks t's metrics: nothing for the policy, "/critic" for the critic.
+func (t *trained) suffix() string {
+	if t.folder == "" {
+		return ""
+	}
+	return "/" + t.folder
 }
 
 // interrupted saves what there is and says how to go on.

@@ -2,15 +2,16 @@ package train
 
 import (
 	"context"
+	"math"
 
-	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/torch"
 )
 
-// OREO is the paper's method at the token level: policy and critic learn
-// together, each from its own side of the soft Bellman equation, on trajectories
-// with a reward at the end (Eq. 8 and 9, written out in this package's doc).
+// OREO is the paper's method: policy and critic learn together, each from its
+// own side of the soft Bellman equation, on trajectories with a reward at the
+// end (Eq. 8 and 9, written out in this package's doc), at the level of tokens,
+// steps or whole responses.
 //
 // Differs from the authors' code (github.com/jwhj/OREO), on purpose:
 //   - the end token follows the response directly, without a space before it;
@@ -20,46 +21,145 @@ import (
 //
 // The policy is saved in cfg.Out, the critic in cfg.Out/critic.
 func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
-	r, err := start("oreo", &cfg, cfg.Config, ui, rewarded, 1)
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	r, err := start("oreo", &cfg, cfg.Config, ui, cfg.trajectories, 1)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if cfg.Critic == "" {
-		cfg.Critic = cfg.Model
-	}
-	policy, err := r.load("", cfg.Model, model.LMHead, cfg.LR)
+	a, err := cfg.open(ctx, r)
 	if err != nil {
 		return err
 	}
-	critic, err := r.load("critic", cfg.Critic, model.ValueHead, cfg.CriticLR)
-	if err != nil {
-		return err
-	}
-	reference, err := r.loadFrozen(cfg.Model)
-	if err != nil {
-		return err
-	}
-	policy.frozenFor = int(cfg.Freeze * float64(r.steps))
-
 	return r.train(ctx, func(u *update) error {
-		return u.each(func(b *batch) {
-			logp := policy.Forward(b.tokens).LogSoftmax() // [B, T, V]
-			var refLogp *torch.Tensor                     // [B, T, V]
-			torch.NoGrad(func() { refLogp = reference.Forward(b.tokens).LogSoftmax() })
-			values := critic.Forward(b.tokens)                                         // [B, T]
-			d := loss.LogProbs(logp, b.actions).Sub(loss.LogProbs(refLogp, b.actions)) // [B, T]
-			kl := loss.MeanOverStates(loss.KL(logp, refLogp), b.mask)                  // [B]
-			critique := loss.Value(values, d, b.reward, b.mask, cfg.Beta)              // [B] Eq. 8
-			act := loss.Policy(values, d, b.reward, b.mask, cfg.Beta)                  // [B] Eq. 9
-			critique.Add(act).Add(kl.Times(cfg.Alpha)).Sum().Times(b.share).Backward()
-
-			b.report("loss/value", critique)
-			b.report("loss/policy", act)
-			b.report("kl", kl)
-			b.report("log_ratio", loss.MeanOverStates(d, b.mask))
-			b.report("value/mean", loss.MeanOverStates(values, b.mask))
-			b.report("reward/mean", b.reward)
-		})
+		err := u.each(func(b *batch) { cfg.backward(a, b) })
+		if err == nil && r.coefficient != nil && a.learning() {
+			u.metrics["kl_coef"] = r.coefficient.Alpha()
+			r.coefficient.Update(u.metrics["kl"], cfg.KLTarget, cfg.KLTargetLR)
+		}
+		return err
 	})
+}
+
+// backward adds a micro-batch's part of the gradients to both models.
+func (c *OREOConfig) backward(a *actorCritic, b *batch) {
+	v := a.look(b)
+	total := c.critique(&v, b) // [B]
+	if a.learner != nil {
+		if policy := c.policy(a.run, &v, b); a.learning() {
+			total = total.Add(policy)
+		}
+	}
+	total.Sum().Times(b.share).Backward()
+	v.report(b)
+}
+
+// critique is Eq. 8, [B]: over all states, at the step level over those before
+// the steps.
+func (c *OREOConfig) critique(v *view, b *batch) *torch.Tensor {
+	values, d, mask := v.values, v.target, b.mask
+	if c.Level == "step" {
+		values, d, mask = b.at(c.Level, values, d)
+	}
+	var each *torch.Tensor // [B]
+	if c.ClipLogRatio > 0 {
+		each = loss.ValueClipped(values, d, b.reward, mask, c.Beta, c.ClipLogRatio)
+	} else {
+		each = loss.Value(values, d, b.reward, mask, c.Beta)
+	}
+	b.report("loss/value", each)
+	return c.weigh(each, v, b)
+}
+
+// policy is Eq. 9, or Eq. 10, or the one-step form, [B].
+func (c *OREOConfig) policy(r *run, v *view, b *batch) *torch.Tensor {
+	values, d, mask := b.at(c.Level, v.values, v.d)
+	objective := loss.Policy
+	if c.Objective == "one_step" {
+		objective = loss.Bellman
+	}
+	each, kl := objective(values, d, b.reward, mask, c.Beta), c.regulariser(v, b)
+	b.report("loss/policy", each)
+	b.report("kl", kl)
+	each = c.weigh(each, v, b)
+	if c.KL == "none" {
+		return each
+	}
+	return each.Add(kl.Times(c.alpha(r)))
+}
+
+func (c *OREOConfig) weigh(each *torch.Tensor, v *view, b *batch) *torch.Tensor {
+	if !c.Importance {
+		return each
+	}
+	return each.Mul(loss.ImportanceWeights(v.d, b.mask, 1))
+}
+
+// regulariser is L_reg, [B], a mean over all states whatever the level.
+func (c *OREOConfig) regulariser(v *view, b *batch) *torch.Tensor {
+	var kl *torch.Tensor // [B, T]
+	switch c.KL {
+	case "exact":
+		kl = loss.KL(v.logp, v.refLogp)
+	case "forward":
+		kl = loss.ForwardKL(v.logp, v.refLogp)
+	default: // k3; without a regulariser it is reported all the same
+		kl = loss.K3(v.d)
+	}
+	return loss.MeanOverStates(kl, b.mask)
+}
+
+// alpha is the regulariser's weight in this update.
+func (c *OREOConfig) alpha(r *run) float64 {
+	if r.coefficient != nil {
+		return r.coefficient.Alpha()
+	}
+	return c.Alpha
+}
+
+// open opens the models that the settings ask for.
+func (c *OREOConfig) open(ctx context.Context, r *run) (*actorCritic, error) {
+	if c.CriticOnly {
+		return c.openCritic(ctx, r)
+	}
+	a, err := r.openPair(&c.CriticConfig)
+	if err != nil {
+		return nil, err
+	}
+	if c.KLTarget > 0 {
+		r.coefficient = &loss.Coefficient{Log: math.Log(c.Alpha)}
+	}
+	if c.TargetEMA > 0 {
+		if a.target, err = r.follow(a.learner, "target", c.TargetEMA); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case c.ReferenceEMA > 0:
+		a.reference, err = r.follow(a.learner, "reference", c.ReferenceEMA)
+	case c.KL == "exact" || c.KL == "forward":
+		a.reference, err = r.reference(&c.ReferenceConfig)
+	default:
+		err = a.recall(ctx, &c.ReferenceConfig)
+	}
+	return a, err
+}
+
+// openCritic opens a critic that learns alone, of a policy that stays.
+func (c *OREOConfig) openCritic(ctx context.Context, r *run) (*actorCritic, error) {
+	policy, err := r.initial()
+	if err != nil {
+		return nil, err
+	}
+	critic, err := r.critic(&c.CriticConfig, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &actorCritic{run: r, policy: policy, critic: critic}
+	if err == nil {
+		err = a.recall(ctx, &c.ReferenceConfig)
+	}
+	return a, err
 }

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 
-	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/train/loss"
 )
 
@@ -25,7 +24,7 @@ func SFT(ctx context.Context, cfg SFTConfig, ui UI) error {
 
 // imitate trains a policy on all sequences of the run.
 func (r *run) imitate(ctx context.Context) error {
-	policy, err := r.load("", r.Model, model.LMHead, r.LR)
+	policy, err := r.policy()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package train
 
 import (
 	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/torch"
 	"github.com/oreo-go/oreo/train/track"
 )
@@ -29,7 +30,7 @@ type batch struct {
 	mask            *torch.Tensor // [B, T] 1 where that token is the policy's own
 	reward          *torch.Tensor // [B]
 
-	share   float64 // of one sequence, or group of sequences, in the update's mean
+	share   float64 // of one sequence, or pair, in the update's mean
 	metrics track.Metrics
 	source  *data.Batch
 	run     *run
@@ -47,9 +48,35 @@ func (u *update) load(b *data.Batch) *batch {
 	}
 }
 
-// report adds the batch's part in the update's mean of x, [B] or [groups].
+// reference is log pi_ref of the actions, [B, T], that recall has filled in.
+func (b *batch) reference() *torch.Tensor {
+	return b.run.floats(b.source.Reference, int64(b.source.B), int64(b.source.T))
+}
+
+// at brings values and log-ratios [B, T] to a level, [B, A], with the mask that
+// belongs to it.
+func (b *batch) at(level string, values, d *torch.Tensor) (v, ratio, mask *torch.Tensor) {
+	switch level {
+	case "step":
+		B, T, S := int64(b.source.B), int64(b.source.T), b.source.S
+		v = loss.StepValues(values, b.run.ints(b.source.StepState, B, int64(S)))
+		ratio = loss.StepSums(d.Mul(b.mask), b.run.ints(b.source.StepOf, B, T), S)
+		return v, ratio, b.run.floats(b.source.StepMask, B, int64(S))
+	case "response":
+		return loss.FirstState(values, b.mask), loss.ResponseSum(d, b.mask), loss.HasState(b.mask)
+	}
+	return values, d, b.mask
+}
+
+// report adds the batch's part in the update's mean of x, [B] or [pairs].
 func (b *batch) report(name string, x *torch.Tensor) {
 	b.metrics[name] += x.Detach().Sum().Item() * b.share
+}
+
+// half is every second row of x [2P, ..], from row which on: [P, ..].
+func half(x *torch.Tensor, which int64) *torch.Tensor {
+	shape := append([]int64{x.Shape()[0] / 2, 2}, x.Shape()[1:]...)
+	return x.View(shape...).Narrow(1, which, 1).Squeeze(1)
 }
 
 func (r *run) ints(values []int64, shape ...int64) *torch.Tensor {

@@ -24,7 +24,7 @@ func (r *run) recordReference(dir string, head model.Head) error {
 	ids := make([]int64, rows*longest)
 	lengths := make([]int64, rows)
 	for i := range rows {
-		tokens := r.samples[i%len(r.samples)]
+		tokens := r.seqs[i%min(rows, len(r.seqs))].Tokens
 		tokens = tokens[:min(len(tokens), longest-4*i)]
 		lengths[i] = int64(len(tokens))
 		for j, id := range tokens {

@@ -15,16 +15,10 @@ func main() { cli.Main(newApp()) }
 
 func newApp() *urfave.App {
 	return &urfave.App{
-		Name:    "oreo-train",
-		Usage:   "train language models to reason, offline (arXiv 2412.16145)",
-		Version: cli.Version("libtorch " + torch.Version()),
-		Commands: []*urfave.Command{
-			initCommand(),
-			sftCommand(),
-			oreoCommand(),
-			checkDataCommand(),
-			doctorCommand(),
-		},
+		Name:     "oreo-train",
+		Usage:    "train language models to reason, offline (arXiv 2412.16145)",
+		Version:  cli.Version("libtorch " + torch.Version()),
+		Commands: append(append([]*urfave.Command{initCommand()}, methods()...), checkDataCommand(), doctorCommand()),
 	}
 }
 

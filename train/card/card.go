@@ -23,7 +23,7 @@ const File = "README.md"
 // Card is what a card says. Method, Head and Model are needed, the rest is left
 // out where it is empty.
 type Card struct {
-	Method    string // "sft", "oreo"
+	Method    string // as the commands of oreo-train are called
 	Head      model.Head
 	Model     *model.Config
 	Base      string             // folder or hub name of the model that training started from
@@ -33,12 +33,20 @@ type Card struct {
 	Updates   int                // optimizer steps
 	Metrics   map[string]float64 // at the end of training, by the names of package track
 	Settings  string             // the whole configuration, as text
+	Adapter   string             // folder, below the card's, of the LoRA adapter that is merged into the weights
 	Version   string             // of the program
 }
 
 // methods are the ways of training, with the papers that define them.
 var methods = map[string]struct{ Name, Text string }{
-	"sft": {"supervised fine-tuning", "Supervised fine-tuning: maximum likelihood of the demonstrated responses, given their prompts."},
+	"sft":       {"supervised fine-tuning", "Supervised fine-tuning: maximum likelihood of the demonstrated responses, given their prompts."},
+	"rejection": {"rejection sampling", "Rejection sampling (STaR, RAFT): supervised fine-tuning on those of the model's own samples that earned their reward."},
+	"dpo": {"DPO", `DPO, direct preference optimization ([arXiv 2305.18290](https://arxiv.org/abs/2305.18290)): the response preferred of a pair
+is made likelier than the other, relative to the starting policy.`},
+	"kto": {"KTO", `KTO, Kahneman-Tversky optimization ([arXiv 2402.01306](https://arxiv.org/abs/2402.01306)): single responses marked as good or
+bad are made likelier or less likely than the starting policy has them, with a utility that saturates.`},
+	"dqo": {"DQO", `DQO, direct Q-function optimization ([arXiv 2410.09302](https://arxiv.org/abs/2410.09302)): offline soft actor-critic on
+sampled solutions with a reward at the end, whose Q-function is the language model itself.`},
 	"oreo": {"OREO", `OREO, offline reasoning optimization ([arXiv 2412.16145](https://arxiv.org/abs/2412.16145)): offline
 reinforcement learning that trains a policy and a value function together on sampled solutions with a reward at
 the end, by a soft Bellman equation with a KL penalty towards the starting policy.`},

@@ -67,7 +67,7 @@ func TestWrite(t *testing.T) {
 
 func TestUnknownMethod(t *testing.T) {
 	err := Write(t.TempDir(), Card{Method: "ppo", Model: config(model.Llama)})
-	if err == nil || !strings.Contains(err.Error(), `"ppo" is not one of oreo, sft`) {
+	if err == nil || !strings.Contains(err.Error(), `"ppo" is not one of dpo, dqo, kto, oreo, rejection, sft`) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -70,6 +70,12 @@ func (t *Tensor) Equals(v float64) *Tensor {
 	return scalarOp(v, func(o *lib.Ctensor, s lib.Cscalar) { lib.AtgEq(o, t.c, s) }).To(t.DType())
 }
 
+// Above is 1 where t is greater than v and 0 elsewhere, in t's type; no gradient
+// flows.
+func (t *Tensor) Above(v float64) *Tensor {
+	return scalarOp(v, func(o *lib.Ctensor, s lib.Cscalar) { lib.AtgGt(o, t.c, s) }).To(t.DType())
+}
+
 // Neg returns -t.
 func (t *Tensor) Neg() *Tensor { return op(func(o *lib.Ctensor) { lib.AtgNeg(o, t.c) }) }
 

@@ -10,7 +10,8 @@
 //	loss               SFT, DPO, KTO: the loss
 //	loss/policy        OREO, DQO: the policy's loss without the KL term
 //	loss/value         OREO, DQO: the critic's loss
-//	kl                 KL divergence from the reference, nats a token
+//	kl                 KL divergence from the reference, nats a token; KTO: its z, nats a response
+//	kl_coef            OREO with a KL target: the learned weight of the regulariser
 //	log_ratio          mean of log pi - log pi_ref over actions, nats
 //	entropy            mean entropy of the policy over states, nats
 //	accuracy           share of actions that the policy ranks first
@@ -73,7 +74,7 @@ type Metrics map[string]float64
 var names = []struct{ name, label string }{
 	{"epoch", ""},
 	{"loss", "loss"}, {"loss/policy", "policy"}, {"loss/value", "value"},
-	{"kl", "kl"}, {"log_ratio", ""}, {"entropy", ""}, {"accuracy", "acc"},
+	{"kl", "kl"}, {"kl_coef", ""}, {"log_ratio", ""}, {"entropy", ""}, {"accuracy", "acc"},
 	{"value/mean", "V"}, {"value/min", ""}, {"value/max", ""}, {"value/first", ""}, {"value/last", ""}, {"advantage/mean", ""},
 	{"reward/mean", ""}, {"reward/chosen", ""}, {"reward/rejected", ""}, {"reward/margin", "margin"}, {"reward/accuracy", ""},
 	{"eval/loss", ""}, {"eval/loss/value", ""}, {"eval/kl", ""}, {"eval/accuracy", ""},

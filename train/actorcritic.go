@@ -1,0 +1,99 @@
+package train
+
+import (
+	"context"
+
+	"github.com/oreo-go/oreo/train/data"
+	"github.com/oreo-go/oreo/train/loss"
+	"github.com/oreo-go/oreo/train/nn"
+	"github.com/oreo-go/oreo/train/torch"
+)
+
+// actorCritic is what OREO and DQO learn with: a policy, its critic and pi_ref.
+type actorCritic struct {
+	run       *run
+	policy    *nn.Model
+	learner   *trained // of policy; nil where the critic alone is trained
+	critic    *trained
+	reference *nn.Model // nil: pi_ref's log-probabilities come with the batches
+	target    *nn.Model // the policy in the critic's target; nil: policy
+}
+
+// trajectories reads rewarded records, cut into steps as the level needs them.
+func (c *CriticConfig) trajectories(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
+	if err := e.SetSteps(c.Step); err != nil {
+		return nil, data.Stats{}, err
+	}
+	return e.Read(files, true)
+}
+
+// openPair opens policy and critic.
+func (r *run) openPair(c *CriticConfig) (*actorCritic, error) {
+	policy, err := r.policy()
+	if err != nil {
+		return nil, err
+	}
+	policy.frozenFor = int(c.Freeze * float64(r.steps))
+	critic, err := r.critic(c, policy)
+	if err != nil {
+		return nil, err
+	}
+	return &actorCritic{run: r, policy: policy.Model, learner: policy, critic: critic}, nil
+}
+
+// recall lets the batches bring pi_ref's log-probabilities.
+func (a *actorCritic) recall(ctx context.Context, c *ReferenceConfig) error {
+	return a.run.recall(ctx, c, a.policy)
+}
+
+// learning tells whether the next update moves the policy.
+func (a *actorCritic) learning() bool { return a.learner != nil && !a.run.rests(a.learner) }
+
+// view is what the models say of a batch.
+type view struct {
+	logp, refLogp *torch.Tensor // [B, T, V] log pi and log pi_ref; refLogp nil where pi_ref is only recalled
+	values        *torch.Tensor // [B, T]
+	d             *torch.Tensor // [B, T] log-ratios of the actions
+	target        *torch.Tensor // [B, T] log-ratios for the critic's target
+}
+
+// look runs the models on a batch. A policy that does not learn gets no graph.
+func (a *actorCritic) look(b *batch) view {
+	var v view
+	var hidden *torch.Tensor // [B, T, C]
+	forward := func() {
+		hidden = a.policy.Hidden(b.tokens)
+		v.logp = a.policy.Logits(hidden).LogSoftmax()
+	}
+	if a.learning() {
+		forward()
+	} else {
+		torch.NoGrad(forward)
+	}
+	ref := b.reference // [B, T]
+	if a.reference != nil {
+		torch.NoGrad(func() { v.refLogp = a.reference.Forward(b.tokens).LogSoftmax() })
+		ref = func() *torch.Tensor { return loss.LogProbs(v.refLogp, b.actions) }
+	}
+	if a.critic.kind == onlyTop {
+		v.values = a.critic.Values(hidden.Detach())
+	} else {
+		v.values = a.critic.Forward(b.tokens)
+	}
+	refActions := ref()
+	v.d = loss.LogProbs(v.logp, b.actions).Sub(refActions)
+	v.target = v.d
+	if a.target != nil {
+		torch.NoGrad(func() {
+			v.target = loss.LogProbs(a.target.Forward(b.tokens).LogSoftmax(), b.actions).Sub(refActions)
+		})
+	}
+	return v
+}
+
+// report writes what is known of every batch.
+func (v *view) report(b *batch) {
+	b.report("log_ratio", loss.MeanOverStates(v.d, b.mask))
+	b.report("value/mean", loss.MeanOverStates(v.values, b.mask))
+	b.report("reward/mean", b.reward)
+}
