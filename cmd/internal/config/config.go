@@ -38,7 +38,11 @@ import (
 func Load(dst any, path string, set []string) error {
 	fields := fieldsOf(dst)
 	if path != "" {
-		if err := loadFile(fields, path); err != nil {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := parse(fields, path, text); err != nil {
 			return err
 		}
 	}
@@ -59,38 +63,40 @@ func Load(dst any, path string, set []string) error {
 	return nil
 }
 
-func loadFile(fields []field, path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
+// Apply sets the fields of the struct that dst points to from YAML text, which
+// errors call name. It checks each value, but asks for none: what is missing
+// may yet come with Load.
+func Apply(dst any, name string, text []byte) error { return parse(fieldsOf(dst), name, text) }
+
+// parse sets fields from YAML text.
+func parse(fields []field, name string, text []byte) error {
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		line, err := yamlError(err)
-		return fmt.Errorf("%s:%d: %w", path, line, err)
+		return fmt.Errorf("%s:%d: %w", name, line, err)
 	}
 	line := map[string]int{}
 	for i, doc := range file.Docs {
 		if i > 0 && doc.Body != nil {
-			return fmt.Errorf("%s:%d: a second document", path, lineOf(doc.Body))
+			return fmt.Errorf("%s:%d: a second document", name, lineOf(doc.Body))
 		}
 		entries, err := entriesOf(doc.Body)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", path, lineOf(doc.Body), err)
+			return fmt.Errorf("%s:%d: %w", name, lineOf(doc.Body), err)
 		}
 		for _, e := range entries {
 			at := lineOf(e.Key)
 			key := e.Key.GetToken().Value
 			if line[key] > 0 {
-				return fmt.Errorf("%s:%d: key %q is already set on line %d", path, at, key, line[key])
+				return fmt.Errorf("%s:%d: key %q is already set on line %d", name, at, key, line[key])
 			}
 			line[key] = at
 			f, err := find(fields, key)
 			if err != nil {
-				return fmt.Errorf("%s:%d: %w", path, at, err)
+				return fmt.Errorf("%s:%d: %w", name, at, err)
 			}
 			if err := f.setNode(e.Value); err != nil {
-				return fmt.Errorf("%s:%d: %s: %w", path, at, key, err)
+				return fmt.Errorf("%s:%d: %s: %w", name, at, key, err)
 			}
 		}
 	}
