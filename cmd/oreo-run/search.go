@@ -81,7 +81,7 @@ type models struct {
 // openBoth opens --model and --critic with room for at least one search.
 func openBoth(c *urfave.Context, width int) (*models, error) {
 	opt := deviceOptions(c)
-	opt.MaxRows = max(opt.MaxRows, search.Rows(width))
+	opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
 	policy, err := runtime.OpenPolicy(c.String("model"), opt)
 	if err != nil {
 		return nil, err
