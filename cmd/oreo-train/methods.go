@@ -67,10 +67,13 @@ func method[C any](name, usage, text string, cfg C, shared func(*C) *train.Confi
 	return &urfave.Command{
 		Name:        name,
 		Usage:       usage,
-		UsageText:   fmt.Sprintf("oreo-train %s [--config FILE.yaml] [--set key=value …]", name),
+		UsageText:   fmt.Sprintf("oreo-train %s [--recipe NAME] [--config FILE.yaml] [--set key=value …]", name),
 		Description: strings.TrimSpace(text) + "\n\n" + config.Describe(&cfg),
-		Flags:       config.Flags(),
+		Flags:       append([]urfave.Flag{recipeFlag()}, config.Flags()...),
 		Action: func(c *urfave.Context) error {
+			if err := applyRecipe(c, name, &cfg); err != nil {
+				return err
+			}
 			if err := config.FromContext(c, &cfg); err != nil {
 				return err
 			}
