@@ -23,6 +23,7 @@ func newApp() *urfave.App {
 			searchCommand(),
 			collectCommand(),
 			evalCommand(),
+			diagnoseCommand(),
 			doctorCommand(),
 			// text in, text out
 			datasetCommand(),
