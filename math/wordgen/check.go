@@ -58,7 +58,7 @@ var signs = func() map[string]int {
 // the last stock when all changes are taken. After the first wrong line all are
 // wrong.
 func (p Problem) CheckSteps(solution string) []bool {
-	c := checker{stock: p.Start, days: p.Days}
+	c := checker{stock: p.Start, days: p.Days, names: weekdays}
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
 	right := make([]bool, len(lines))
 	for i, line := range lines {
@@ -73,12 +73,19 @@ func (p Problem) CheckSteps(solution string) []bool {
 type checker struct {
 	stock int
 	days  [][]int
-	taken int // changes of the first of the days
+	names []string // of the days left
+	taken int      // changes of the first of the days
 }
 
 func (c *checker) line(line string) bool {
 	if answer, ok := strings.CutPrefix(line, answerMark); ok {
 		return len(c.days) == 0 && answer == strconv.Itoa(c.stock)
+	}
+	if name, rest, named := strings.Cut(line, ": "); named && slices.Contains(weekdays, name) {
+		if c.taken > 0 || len(c.names) == 0 || name != c.names[0] {
+			return false
+		}
+		line = rest
 	}
 	if len(c.days) > 0 && number.MatchString(line) {
 		for day := len(c.days); len(c.days) == day; {
@@ -120,7 +127,7 @@ func (c *checker) take() int {
 	n := c.days[0][c.taken]
 	c.stock += n
 	if c.taken++; c.taken == len(c.days[0]) {
-		c.days, c.taken = c.days[1:], 0
+		c.days, c.names, c.taken = c.days[1:], c.names[min(1, len(c.names)):], 0
 	}
 	return n
 }
@@ -128,7 +135,9 @@ func (c *checker) take() int {
 // StyleOfLine tells how a line of a solution is worked: by parts, or in the head
 // when it is one equation of more than two numbers or the stock alone.
 func StyleOfLine(line string) Style {
-	line = strings.TrimPrefix(strings.TrimPrefix(line, partsMark), headMark)
+	if _, rest, marked := strings.Cut(line, ": "); marked {
+		line = rest
+	}
 	first, _, _ := strings.Cut(line, ", ")
 	m := equation.FindStringSubmatch(first)
 	switch {

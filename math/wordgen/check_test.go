@@ -65,14 +65,14 @@ func TestCheckSteps(t *testing.T) {
 
 func TestStyleOfLine(t *testing.T) {
 	for line, want := range map[string]Style{
-		"7-5=2, 2+3=5": ByParts, "By parts: 7-5=2": ByParts, "7-5+3=5": InHead, "In the head: 7-5+3+4=9": InHead, "9": InHead, "#### 3": Unknown, "": Unknown,
+		"7-5=2, 2+3=5": ByParts, "By parts: 7-5=2": ByParts, "7-5+3=5": InHead, "In the head: 7-5+3+4=9": InHead, "9": InHead, "Monday: 9": InHead, "#### 3": Unknown, "": Unknown,
 	} {
 		if got := StyleOfLine(line); got != want {
 			t.Errorf("%q: %s, want %s", line, got, want)
 		}
 	}
 	p := Problem{Start: 7, Days: [][]int{{-5, 3}, {4, -1}}}
-	if got := p.SolveDays([]Style{InHead, ByParts}); got != "5\n5+4=9, 9-1=8\n#### 8" {
+	if got := p.SolveDays([]Style{InHead, ByParts}); got != "Monday: 5\nTuesday: 5+4=9, 9-1=8\n#### 8" {
 		t.Errorf("%q", got)
 	}
 }

@@ -31,12 +31,19 @@ var scenes = []scene{
 	{"workshop", "nails", []string{"makes", "orders"}, []string{"uses", "bends"}},
 }
 
+// weekdays name the days where each has a line of its own.
+var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
+
 // question tells the problem in words.
-func (s scene) question(who person, p Problem, rng *rand.Rand) string {
+func (s scene) question(who person, p Problem, named bool, rng *rand.Rand) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s has %d %s.", who.name, p.Start, s.things)
-	for _, changes := range p.Days {
-		b.WriteString(" " + who.pronoun)
+	for day, changes := range p.Days {
+		if named {
+			b.WriteString(" " + weekdays[day] + ":")
+		} else {
+			b.WriteString(" " + who.pronoun)
+		}
 		for i, change := range changes {
 			switch {
 			case i > 0 && i == len(changes)-1:

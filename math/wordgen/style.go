@@ -42,7 +42,7 @@ func (p Problem) Solve(style Style) string {
 	return p.byParts()
 }
 
-// SolveDays writes the right solution with a line for each day: with every stock
+// SolveDays writes the right solution with a line for each named day: with every stock
 // in between or, in the head, the last one alone. It panics unless there is a
 // style for each day.
 func (p Problem) SolveDays(styles []Style) string {
@@ -52,6 +52,7 @@ func (p Problem) SolveDays(styles []Style) string {
 	var b strings.Builder
 	stock := p.Start
 	for day, changes := range p.Days {
+		b.WriteString(weekdays[day] + ": ")
 		if styles[day] == InHead {
 			stock += sum(changes)
 			b.WriteString(strconv.Itoa(stock))

@@ -21,12 +21,14 @@
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
 //
-// With Config.PerDay the annotator makes up his mind anew each day. Every day is
-// a line, and in the head means the day's last stock alone. The reward has to be
+// With Config.PerDay the days have names, and the annotator makes up his mind anew
+// each day: in the head means the day's last stock alone. The reward has to be
 // shared out among as many decisions as there are days:
 //
-//	7-5=2, 2+3=5, 5+4=9
-//	3
+//	Mia has 7 apples. Monday: sells 5, picks 3 and buys 4. Tuesday: drops 8, buys 4 and sells 2. How many apples are left?
+//
+//	Monday: 7-5=2, 2+3=5, 5+4=9
+//	Tuesday: 3
 //	#### 3
 package wordgen
 
@@ -69,6 +71,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("wordgen: MinDays is %d, must be at least 1", c.MinDays)
 	case c.MaxDays < c.MinDays || c.MaxDays > 9:
 		return fmt.Errorf("wordgen: MaxDays is %d, must be between MinDays (%d) and 9", c.MaxDays, c.MinDays)
+	case c.PerDay && c.MaxDays > len(weekdays):
+		return fmt.Errorf("wordgen: MaxDays is %d, must be at most %d with PerDay", c.MaxDays, len(weekdays))
 	case c.Changes < 2 || c.Changes > 9:
 		return fmt.Errorf("wordgen: Changes is %d, must be between 2 and 9", c.Changes)
 	case c.MaxStock < 9 || c.MaxStock > 999:
@@ -156,7 +160,7 @@ func (g *Generator) draw() Problem {
 		p.Days = append(p.Days, changes)
 		stock += sum(changes)
 	}
-	p.Question = scenes[i].question(who, p, g.rng)
+	p.Question = scenes[i].question(who, p, g.cfg.PerDay, g.rng)
 	if g.cfg.PerDay {
 		styles := make([]Style, len(p.Days))
 		for day := range styles {
