@@ -46,22 +46,28 @@ func (m *Model) Hidden(ids *torch.Tensor) *torch.Tensor {
 	if m.backbone != nil {
 		return m.backbone.Hidden(ids)
 	}
-	return m.cast(func() *torch.Tensor { return m.hidden(ids) })
+	return torch.Tidy(func() *torch.Tensor {
+		return m.cast(func() *torch.Tensor { return m.hidden(ids) })
+	})
 }
 
 // Logits applies a policy's head to hidden states [.., C]: [.., V]. The rows may
 // be chosen first: logits at the states alone need less memory than at all tokens.
 func (m *Model) Logits(hidden *torch.Tensor) *torch.Tensor {
-	if s := m.Config.LogitScale(); s != 1 {
-		hidden = hidden.Times(s)
-	}
-	return m.cast(func() *torch.Tensor { return hidden.Linear(m.head, nil) })
+	return torch.Tidy(func() *torch.Tensor {
+		if s := m.Config.LogitScale(); s != 1 {
+			hidden = hidden.Times(s)
+		}
+		return m.cast(func() *torch.Tensor { return hidden.Linear(m.head, nil) })
+	})
 }
 
 // Values applies a critic's head to hidden states [.., C]: [..]. They are never
 // rounded to bfloat16. Gradients reach the backbone where hidden carries them;
 // Values(hidden.Detach()) trains the head alone.
-func (m *Model) Values(hidden *torch.Tensor) *torch.Tensor { return hidden.Mul(m.head).SumDim(-1) }
+func (m *Model) Values(hidden *torch.Tensor) *torch.Tensor {
+	return torch.Tidy(func() *torch.Tensor { return hidden.Mul(m.head).SumDim(-1) })
+}
 
 // cast runs f under autocast where the model asks for it.
 func (m *Model) cast(f func() *torch.Tensor) (out *torch.Tensor) {
@@ -84,9 +90,12 @@ func (m *Model) hidden(ids *torch.Tensor) *torch.Tensor {
 		x = x.Times(c.ScaleEmb)
 	}
 	for i := range m.layers {
-		l := &m.layers[i]
-		x = x.Add(m.scaled(m.attend(l, x.RMSNorm(l.norm1, c.NormEps), cos, sin))) // [B, T, C]
-		x = x.Add(m.scaled(l.mlp(x.RMSNorm(l.norm2, c.NormEps))))                 // [B, T, C]
+		l, before := &m.layers[i], x
+		x = torch.Tidy(func() *torch.Tensor {
+			x := before.Add(m.scaled(m.attend(l, before.RMSNorm(l.norm1, c.NormEps), cos, sin))) // [B, T, C]
+			return x.Add(m.scaled(l.mlp(x.RMSNorm(l.norm2, c.NormEps))))                         // [B, T, C]
+		})
+		torch.Free(before)
 	}
 	return x.RMSNorm(m.norm, c.NormEps) // [B, T, C]
 }

@@ -93,6 +93,23 @@ func Keep(ts ...*Tensor) {
 	}
 }
 
+// Tidy returns what f returns and frees the other tensors f made: what a gradient
+// needs of them, the graph holds. It keeps the memory of a long computation down
+// to that of its largest part.
+func Tidy(f func() *Tensor) *Tensor {
+	var out *Tensor
+	err := Scope(func() {
+		out = f()
+		if out.scope == scopes[len(scopes)-1] {
+			Keep(out)
+		}
+	})
+	if err != nil {
+		panic(err) // for the scope around
+	}
+	return out
+}
+
 // Free releases the handles now; a tensor of a scope need not be freed.
 func Free(ts ...*Tensor) {
 	for _, t := range ts {

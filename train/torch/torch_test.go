@@ -31,6 +31,35 @@ func TestScopeFreesAndKeeps(t *testing.T) {
 	Free(kept)
 }
 
+// Tidy frees all but its result, from which gradients still flow, and leaves
+// tensors of outer scopes where they are.
+func TestTidy(t *testing.T) {
+	err := Scope(func() {
+		x := FromFloat64([]float64{1, 2}, 2)
+		x.SetRequiresGrad(true)
+		before := Live()
+		y := Tidy(func() *Tensor { return x.Exp().Square().Sum() })
+		if Live() != before+1 {
+			t.Errorf("%d handles left, want 1", Live()-before)
+		}
+		y.Backward()
+		if g := x.Grad().Float64s(); math.Abs(g[1]-2*math.Exp(4)) > 1e-9 {
+			t.Errorf("gradient %v", g)
+		}
+		if Tidy(func() *Tensor { return x }) != x || x.Float64s()[0] != 1 {
+			t.Error("a tensor of the outer scope was lost")
+		}
+		if err := Scope(func() {
+			Tidy(func() *Tensor { return x.Add(FromFloat64([]float64{1, 2, 3}, 3)) })
+		}); err == nil || !strings.Contains(err.Error(), "must match") {
+			t.Errorf("error %v", err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestErrorsComeOutOfTheScope(t *testing.T) {
 	before := Live()
 	err := Scope(func() {
@@ -80,6 +109,68 @@ func TestGradientsAndAdamW(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestElementwise has values and gradients, far from 0 too, where a formula written
+// out would overflow.
+func TestElementwise(t *testing.T) {
+	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	x := []float64{-800, -1, 0, 2, 800}
+	for name, c := range map[string]struct {
+		f          func(*Tensor) *Tensor
+		want, grad []float64
+	}{
+		"sigmoid": {(*Tensor).Sigmoid, []float64{0, sigmoid(-1), 0.5, sigmoid(2), 1},
+			[]float64{0, sigmoid(1) * sigmoid(-1), 0.25, sigmoid(2) * sigmoid(-2), 0}},
+		"log sigmoid": {(*Tensor).LogSigmoid, []float64{-800, math.Log(sigmoid(-1)), -math.Ln2, math.Log(sigmoid(2)), 0},
+			[]float64{1, sigmoid(1), 0.5, sigmoid(-2), 0}},
+		"at most 1": {func(x *Tensor) *Tensor { return x.AtMost(1) }, []float64{-800, -1, 0, 1, 1}, []float64{1, 1, 1, 0, 0}},
+		"equals 2":  {func(x *Tensor) *Tensor { return x.Equals(2).Add(x.Times(0)) }, []float64{0, 0, 0, 1, 0}, make([]float64, 5)},
+	} {
+		err := Scope(func() {
+			in := FromFloat64(x, 5)
+			in.SetRequiresGrad(true)
+			out := c.f(in)
+			out.Sum().Backward()
+			got, grad := out.Float64s(), in.Grad().Float64s()
+			for i := range x {
+				if math.Abs(got[i]-c.want[i]) > 1e-12 || math.Abs(grad[i]-c.grad[i]) > 1e-12 {
+					t.Errorf("%s of %v: %v with gradient %v, want %v and %v", name, x[i], got[i], grad[i], c.want[i], c.grad[i])
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestScatterAdd(t *testing.T) {
+	err := Scope(func() {
+		x := FromFloat64([]float64{1, 2, 3, 4, 5, 6}, 2, 3)
+		x.SetRequiresGrad(true)
+		index := FromInt64([]int64{0, 0, 3, 1, 3, 1}, 2, 3)
+		got := x.Zeros(2, 4).ScatterAdd(1, index, x)
+		for i, want := range []float64{3, 0, 0, 3, 0, 10, 0, 5} {
+			if v := got.Float64s()[i]; v != want {
+				t.Errorf("element %d is %v, want %v", i, v, want)
+			}
+		}
+		got.Mul(got.Detach()).Sum().Backward()
+		for i, want := range []float64{3, 3, 3, 10, 5, 10} {
+			if v := x.Grad().Float64s()[i]; v != want {
+				t.Errorf("gradient %d is %v, want %v", i, v, want)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Scope(func() {
+		FromFloat64([]float64{1}, 1, 1).Zeros(1, 2).ScatterAdd(1, FromInt64([]int64{2}, 1, 1), FromFloat64([]float64{1}, 1, 1))
+	}); err == nil {
+		t.Error("an index behind the end was accepted")
 	}
 }
 
