@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oreo-go/oreo/runtime/engine"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/sample"
+	"github.com/oreo-go/oreo/runtime/sample/grammar"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 )
 
 // Policy is a language model that was opened for generation.
-type Policy struct{ *Model }
+type Policy struct {
+	*Model
+	sortVocabulary sync.Once
+	sorted         *grammar.Vocabulary
+}
 
 // OpenPolicy opens the folder that `oreo-export policy` made. The caller ends
 // with Close.
@@ -25,14 +31,15 @@ func OpenPolicy(dir string, opt Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{m}, nil
+	return &Policy{Model: m}, nil
 }
 
 // GenerateConfig says how to continue a prompt. The zero value is greedy.
 type GenerateConfig struct {
-	sample.Config          // temperature and filters
+	sample.Config          // temperature, filters, bias and penalty
 	MaxNewTokens  int      // 0 is 256; the model's positions bound it too
 	Stop          []string // texts that end the answer and are not part of it
+	Grammar       Grammar  // what the answer may say; nil is anything
 	Seed          uint64
 	Question      uint64 // index of the question, and
 	Sample        uint64 // of the sample: with Seed they fix all draws
@@ -43,9 +50,10 @@ type Finish string
 
 // Reasons to end.
 const (
-	FinishEnd    Finish = "end"    // the model wrote an end token
-	FinishStop   Finish = "stop"   // a stop string appeared
-	FinishLength Finish = "length" // MaxNewTokens, or no position was left
+	FinishEnd     Finish = "end"     // the model wrote an end token
+	FinishStop    Finish = "stop"    // a stop string appeared
+	FinishGrammar Finish = "grammar" // the grammar leaves nothing to add
+	FinishLength  Finish = "length"  // MaxNewTokens, or no position was left
 )
 
 // Token is a piece of an answer as it is generated.
@@ -164,7 +172,7 @@ func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 					}
 					seq.Append(ids[len(ids)-1])
 				}
-				if err := p.write(ctx, seq, i, cfg, emit); err != nil {
+				if err := p.write(ctx, seq, ids, i, cfg, emit); err != nil {
 					return err
 				}
 			}
@@ -174,12 +182,17 @@ func (p *Policy) sample(ctx context.Context, prompt Prompt, n int, cfg GenerateC
 	return g.Wait()
 }
 
-// write draws sample i behind what is in seq.
-func (p *Policy) write(ctx context.Context, seq *engine.Seq, i int, cfg GenerateConfig, emit func(int, Token)) error {
+// write draws sample i behind prompt, which is in seq.
+func (p *Policy) write(ctx context.Context, seq *engine.Seq, prompt []int, i int, cfg GenerateConfig, emit func(int, Token)) error {
 	w := &writer{
 		p: p, left: cfg.MaxNewTokens, stop: sample.NewStopper(cfg.Stop), decoder: p.tokenizer.NewDecoder(true),
 		sampler: sample.New(cfg.Config, sample.Rand(cfg.Seed, cfg.Question, cfg.Sample+uint64(i), 0)),
 		emit:    func(t Token) { emit(i, t) },
+	}
+	w.sampler.Saw(prompt...)
+	if cfg.Grammar != nil {
+		w.allowed = cfg.Grammar.New()
+		w.sampler.Constrain(w.allowed)
 	}
 	err := p.engine.Run(ctx, engine.Job{Seq: seq, Step: w.step})
 	return cmp.Or(err, w.err)
@@ -190,6 +203,7 @@ type writer struct {
 	p       *Policy
 	left    int // tokens it may still write
 	sampler *sample.Sampler
+	allowed sample.Constraint // nil if anything may be said
 	decoder *tokenizer.Decoder
 	stop    *sample.Stopper
 	emit    func(Token)
@@ -211,6 +225,8 @@ func (w *writer) step(_ int, logits []float32) (next int, more bool) {
 		t.Finish = FinishEnd
 	case stopped:
 		t.Finish = FinishStop
+	case w.allowed != nil && w.allowed.Complete():
+		t.Finish = FinishGrammar
 	case w.left == 0:
 		t.Finish = FinishLength
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/ort"
+	"github.com/oreo-go/oreo/runtime/sample"
+	"github.com/oreo-go/oreo/runtime/search"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 )
 
@@ -32,6 +34,9 @@ var (
 	ErrRows      = engine.ErrRows                    // more sequences at once than Options.MaxRows
 	ErrClosed    = engine.ErrClosed                  // the model was closed
 	ErrNoChat    = chat.ErrNoTemplate                // messages for a model without a chat template
+	ErrStuck     = sample.ErrStuck                   // grammar and logit bias leave no token to choose
+	ErrLogits    = sample.ErrNaN                     // a policy's answer is no number: damaged weights
+	ErrValues    = search.ErrNaN                     // a critic's answer is no number: damaged weights
 	ErrKind      = errors.New("wrong kind of model") // a critic opened as policy, or the other way round
 )
 

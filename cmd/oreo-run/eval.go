@@ -13,14 +13,15 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/runtime"
+	"github.com/oreo-go/oreo/runtime/search"
 )
 
 func evalCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "eval",
-		Usage: "measure accuracy on a problem set, greedy or by beam search",
+		Usage: "measure accuracy on a problem set, greedy or by search",
 		Description: `Without --critic every problem gets one answer, greedy unless --temperature
-says otherwise; with it, a beam search.`,
+says otherwise; with it, a search: see oreo-run search.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
 			modelFlag(),
@@ -44,7 +45,7 @@ says otherwise; with it, a beam search.`,
 type evalResult struct {
 	Model    string  `json:"model"`
 	Problems string  `json:"problems"`
-	Method   string  `json:"method"` // greedy, sample or beam
+	Method   string  `json:"method"` // greedy, sample, beam, dvts or best-of-n
 	Width    int     `json:"width,omitempty"`
 	N        int     `json:"n"`
 	Correct  int     `json:"correct"`
@@ -68,12 +69,15 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 		return nil, err
 	}
 	if c.String("critic") != "" {
-		cfg, m, err := evalBeam(c)
+		cfg, m, err := evalSearch(c)
 		if err != nil {
 			return nil, err
 		}
 		defer m.Close()
-		result.Method, result.Width = "beam", cfg.Width
+		result.Method, result.Width = string(cfg.Method), cfg.Width
+		if cfg.Choice != search.ByValue {
+			result.Method += ", " + string(cfg.Choice)
+		}
 		rows = m.policy.MaxRows()
 		answer = func(ctx context.Context, i int) (foundAnswer, error) {
 			cfg := cfg
@@ -120,11 +124,11 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 func evalFlags(c *urfave.Context) error {
 	if c.String("critic") != "" {
 		if c.IsSet("stop") {
-			return cli.Usagef("--stop does not go with --critic: a beam's steps end where --step says")
+			return cli.Usagef("--stop does not go with --critic: steps end where --step says")
 		}
 		return nil
 	}
-	for _, name := range []string{"width", "max-steps", "step"} {
+	for _, name := range []string{"method", "width", "max-steps", "choice", "aggregate", "budget-tokens", "budget-time", "step"} {
 		if c.IsSet(name) {
 			return cli.Usagef("--%s needs --critic", name)
 		}
@@ -132,9 +136,9 @@ func evalFlags(c *urfave.Context) error {
 	return nil
 }
 
-// evalBeam is the part of eval that needs a critic. The paper draws steps at
-// temperature 1, so that is what beam search does unless told otherwise.
-func evalBeam(c *urfave.Context) (runtime.SearchConfig, *models, error) {
+// evalSearch is the part of eval that needs a critic. The paper draws steps at
+// temperature 1, so that is what a search does unless told otherwise.
+func evalSearch(c *urfave.Context) (runtime.SearchConfig, *models, error) {
 	if !c.IsSet("temperature") {
 		if err := c.Set("temperature", "1"); err != nil {
 			return runtime.SearchConfig{}, nil, err
@@ -144,7 +148,7 @@ func evalBeam(c *urfave.Context) (runtime.SearchConfig, *models, error) {
 	if err != nil {
 		return cfg, nil, err
 	}
-	m, err := openBoth(c, cfg.Width)
+	m, err := openBoth(c, cfg)
 	return cfg, m, err
 }
 

@@ -44,12 +44,16 @@ func samplingFlags(temperature float64, maxNewTokens int) []urfave.Flag {
 		&urfave.IntFlag{Name: "top-k", Usage: "draw from the K likeliest tokens; 0: from all"},
 		&urfave.Float64Flag{Name: "top-p", Value: 1, Usage: "draw from the fewest tokens that reach probability P"},
 		&urfave.Float64Flag{Name: "min-p", Usage: "draw from tokens with at least this share of the likeliest's probability"},
+		&urfave.Float64Flag{Name: "repetition-penalty", Usage: "makes tokens that stood before less likely; 1 is off, 1.1 is mild"},
 		&urfave.Uint64Flag{Name: "seed", Usage: "fixes all draws"},
 	}
 }
 
 func samplingConfig(c *urfave.Context) sample.Config {
-	return sample.Config{Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), MinP: c.Float64("min-p")}
+	return sample.Config{
+		Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), MinP: c.Float64("min-p"),
+		RepetitionPenalty: c.Float64("repetition-penalty"),
+	}
 }
 
 func generateConfig(c *urfave.Context) (runtime.GenerateConfig, error) {

@@ -120,6 +120,13 @@ func (s *problemSet) correct(i int, text string) bool {
 	return grade.Grade(s.style, grade.Input{Generation: text, Gold: p.Answer, GoldBoxed: p.Boxed, Problem: p.Question, Dataset: p.Dataset}).Correct
 }
 
+// says is what an answer to problem i comes down to, in the grader's normal form.
+func (s *problemSet) says(i int, text string) string {
+	p := s.problems[i]
+	v := grade.Grade(s.style, grade.Input{Generation: text, Gold: p.Answer, GoldBoxed: p.Boxed, Problem: p.Question, Dataset: p.Dataset})
+	return strings.Join(v.Extracted, "; ")
+}
+
 const plainFormat = "plain"
 
 // promptFormat reads --format and --system; stops are the strings that end an

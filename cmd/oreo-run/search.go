@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -14,14 +17,19 @@ import (
 
 func searchCommand() *urfave.Command {
 	return &urfave.Command{
-		Name:   "search",
-		Usage:  "answer questions by step-level beam search with a critic",
+		Name:  "search",
+		Usage: "answer questions by search with a critic",
+		Description: `Methods: beam, the paper's step-level beam search; dvts, trees that do not
+compete; best-of-n, whole answers. Of the answers --choice takes the one of the
+highest value, or what most of them say, or what those of most value together
+say. Ctrl-C ends the searches; what they had found by then is written.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
 			modelFlag(),
 			criticFlag(true),
 			&urfave.StringFlag{Name: "out", Value: "-", Usage: "JSONL `FILE` of answers; - is standard output"},
 			&urfave.StringFlag{Name: "trace", Usage: "JSONL `FILE` for the search trees, a node a line"},
+			&urfave.StringFlag{Name: "html", Usage: "HTML `FILE` that shows the trees with their values"},
 		}, problemFlags(), searchFlags(), samplingFlags(1, 1024), deviceFlags()),
 		Action: func(c *urfave.Context) error {
 			set, err := readProblems(c, false)
@@ -32,7 +40,7 @@ func searchCommand() *urfave.Command {
 			if err != nil {
 				return err
 			}
-			m, err := openBoth(c, cfg.Width)
+			m, err := openBoth(c, cfg)
 			if err != nil {
 				return err
 			}
@@ -48,15 +56,22 @@ func criticFlag(required bool) urfave.Flag {
 
 func searchFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.IntFlag{Name: "width", Aliases: []string{"beam"}, Value: 5, Usage: "beams `B`, and steps drawn from each"},
+		&urfave.StringFlag{Name: "method", Value: string(search.Beam), Usage: "beam, dvts or best-of-n"},
+		&urfave.IntFlag{Name: "width", Aliases: []string{"beam"}, Value: 5, Usage: "beams `B`, and steps drawn from each; trees of dvts; answers of best-of-n"},
 		&urfave.IntFlag{Name: "max-steps", Value: 20, Usage: "longest answer in steps"},
+		&urfave.StringFlag{Name: "choice", Value: string(search.ByValue), Usage: "value, majority, or weighted: a majority by value"},
+		&urfave.StringFlag{Name: "aggregate", Value: string(search.Last), Usage: "last, min or mean: of the values along an answer's steps"},
+		&urfave.IntFlag{Name: "budget-tokens", Usage: "most tokens drawn for a question; 0: no bound"},
+		&urfave.DurationFlag{Name: "budget-time", Usage: "longest time for a question, such as 30s; 0: no bound"},
 		stepFlag(),
 	}
 }
 
 func searchConfig(c *urfave.Context) (runtime.SearchConfig, error) {
 	cfg := runtime.SearchConfig{
-		Width: c.Int("width"), MaxSteps: c.Int("max-steps"), MaxNewTokens: c.Int("max-new-tokens"),
+		Method: search.Method(c.String("method")), Width: c.Int("width"), MaxSteps: c.Int("max-steps"), MaxNewTokens: c.Int("max-new-tokens"),
+		Choice: search.Choice(c.String("choice")), Aggregate: search.Aggregate(c.String("aggregate")),
+		Budget: search.Budget{Tokens: c.Int("budget-tokens"), Time: c.Duration("budget-time")},
 		Sample: samplingConfig(c), Seed: c.Uint64("seed"),
 	}
 	if err := positive(c, "width", "max-steps", "max-new-tokens"); err != nil {
@@ -69,7 +84,7 @@ func searchConfig(c *urfave.Context) (runtime.SearchConfig, error) {
 	if cfg.Rule, err = stepRule(c); err != nil {
 		return cfg, err
 	}
-	return cfg, cli.Usage(cfg.Sample.Validate())
+	return cfg, cli.Usage(cfg.Validate())
 }
 
 // models are a policy and the critic that guides it.
@@ -79,9 +94,11 @@ type models struct {
 }
 
 // openBoth opens --model and --critic with room for at least one search.
-func openBoth(c *urfave.Context, width int) (*models, error) {
+func openBoth(c *urfave.Context, cfg runtime.SearchConfig) (*models, error) {
 	opt := deviceOptions(c)
-	opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
+	if cfg.Method != search.BestOfN { // which makes do with what there is
+		opt.MaxRows = max(opt.MaxRows, search.Rows(cfg.Method, cfg.Width))
+	}
 	policy, err := runtime.OpenPolicy(c.String("model"), opt)
 	if err != nil {
 		return nil, err
@@ -101,76 +118,99 @@ func (m *models) Close() {
 
 // foundAnswer is a line of search's output.
 type foundAnswer struct {
-	ID       string  `json:"id"`
-	Question string  `json:"question"`
-	Text     string  `json:"text"`
-	Value    float64 `json:"value"`
-	LogProb  float64 `json:"logprob"`
-	Finished bool    `json:"finished"`
-	Correct  *bool   `json:"correct,omitempty"` // where the problem has an answer
-	Steps    int     `json:"steps"`
-	Tokens   int     `json:"tokens"` // drawn in the whole search
+	ID       string        `json:"id"`
+	Question string        `json:"question"`
+	Text     string        `json:"text"`
+	Value    float64       `json:"value"`
+	LogProb  float64       `json:"logprob"`
+	Finished bool          `json:"finished"`
+	Correct  *bool         `json:"correct,omitempty"` // where the problem has an answer
+	Steps    int           `json:"steps"`
+	Tokens   int           `json:"tokens"`           // drawn in the whole search
+	Reason   search.Reason `json:"reason,omitempty"` // why the search ended
+	Votes    []search.Vote `json:"votes,omitempty"`
+	node     int           // of the trace, that it ends with
 }
 
 // runSearch answers all problems, several at once, and writes the answers in
-// the problems' order.
+// the problems' order: when it is interrupted, those it has.
 func runSearch(c *urfave.Context, m *models, set *problemSet, cfg runtime.SearchConfig) (err error) {
+	var failed error // what leaves nothing to write
 	w, err := jsonl.Create(c.String("out"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = finish(w, err) }()
+	defer func() { err = cmp.Or(finish(w, failed), err) }()
 	var trace *jsonl.Writer
 	if path := c.String("trace"); path != "" {
-		if trace, err = jsonl.Create(path); err != nil {
-			return err
+		if trace, failed = jsonl.Create(path); failed != nil {
+			return failed
 		}
-		defer func() { err = finish(trace, err) }()
+		defer func() { err = cmp.Or(finish(trace, failed), err) }()
 	}
-	answers, nodes := make([]foundAnswer, len(set.problems)), make([][]search.Node, len(set.problems))
-	progress := cli.NewProgress("search", 0, int64(len(set.problems)))
-	defer progress.Close()
-	err = each(c.Context, len(set.problems), m.policy.MaxRows(), func(ctx context.Context, i int) error {
+	trees := make([]searchTree, len(set.problems))
+	progress := cli.NewProgress("search", 0, int64(len(trees)))
+	err = each(c.Context, len(trees), m.policy.MaxRows(), func(ctx context.Context, i int) (err error) {
 		cfg := cfg
 		cfg.Question = uint64(i)
-		if trace != nil {
-			cfg.Trace = func(n search.Node) { nodes[i] = append(nodes[i], n) }
+		if trace != nil || c.String("html") != "" {
+			cfg.Trace = func(n search.Node) { trees[i].Nodes = append(trees[i].Nodes, n) }
 		}
-		answer, err := searchOne(ctx, m, set, i, cfg)
-		answers[i] = answer
+		trees[i].Answer, err = searchOne(ctx, m, set, i, cfg)
 		progress.Add(1)
 		return err
 	})
-	if err != nil {
+	progress.Close()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		failed = err
 		return err
 	}
-	for i := range answers {
-		if err := w.Write(answers[i]); err != nil {
+	trees = slices.DeleteFunc(trees, func(t searchTree) bool { return t.Answer.Reason == "" })
+	failed = writeSearches(trees, w, trace, c.String("html"))
+	return cmp.Or(failed, err)
+}
+
+func writeSearches(trees []searchTree, answers, trace *jsonl.Writer, html string) error {
+	for _, t := range trees {
+		if err := answers.Write(t.Answer); err != nil {
 			return err
 		}
-		for _, n := range nodes[i] {
+		for _, n := range t.Nodes {
+			if trace == nil {
+				break
+			}
 			if err := trace.Write(n); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if html == "" {
+		return nil
+	}
+	return writeTrees(html, trees)
 }
 
+// searchOne answers problem i. Of a search that was interrupted it returns what
+// there is, with the error.
 func searchOne(ctx context.Context, m *models, set *problemSet, i int, cfg runtime.SearchConfig) (foundAnswer, error) {
 	p := set.problems[i]
+	cfg.Says = func(answer string) string { return set.says(i, answer) }
+	cfg.Stop = set.stops
 	result, err := runtime.Search(ctx, m.policy, m.critic, set.prompt(p), cfg)
 	if err != nil {
-		return foundAnswer{}, fmt.Errorf("problem %s: %w", set.name(i), err)
+		err = fmt.Errorf("problem %s: %w", set.name(i), err)
+	}
+	if result == nil {
+		return foundAnswer{}, err
 	}
 	best := result.Best()
 	found := foundAnswer{
 		ID: set.name(i), Question: p.Question, Text: best.Text, Value: best.Value, LogProb: best.LogProb,
-		Finished: best.Finished, Steps: best.Steps, Tokens: result.Tokens,
+		Finished: best.Finished, Steps: best.Steps, Tokens: result.Tokens, Reason: result.Reason, Votes: result.Votes, node: best.Node,
 	}
 	if p.Answer != "" {
 		correct := set.correct(i, best.Text)
 		found.Correct = &correct
 	}
-	return found, nil
+	return found, err
 }

@@ -196,7 +196,7 @@ func (t *tree) trace(n *node) {
 		}
 		from, parent = e, step.ID
 	}
-	n.Step = len(ends)
+	n.Step, n.ID = len(ends), parent
 }
 
 // keep makes the rows of the best answer the root's, and frees the others.

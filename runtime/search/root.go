@@ -36,7 +36,7 @@ func (r *Root) Close() {
 // reserved by the caller. Best-of-N leaves its best answer in the root, for a
 // prompt that goes on behind it; other methods use the root up.
 func (r *Root) Search(ctx context.Context, prompt []int, cfg Config, rows int) (*Result, error) {
-	if err := cfg.validate(r.m); err != nil {
+	if err := cfg.check(r.m); err != nil {
 		return nil, err
 	}
 	if need := Rows(cfg.Method, cfg.Width); cfg.Method != BestOfN && rows < need {

@@ -148,6 +148,7 @@ type Answer struct {
 	Values   []float64 // of the states after its steps
 	LogProb  float64
 	Steps    int
+	Node     int  // ID of the traced node it ends with; 0 if it is unvalued
 	Copies   int  // draws that gave this very answer
 	Finished bool // it ended by itself, not by a limit
 	Unvalued bool // the search was stopped before the critic saw it, or has no critic
@@ -207,7 +208,7 @@ var errTime = errors.New("time budget")
 // It can be stopped at any time: at the end of a budget the best so far is
 // returned with the reason, and at the end of ctx too, together with its error.
 func Run(ctx context.Context, m Models, prompt []int, cfg Config) (*Result, error) {
-	if err := cfg.validate(m); err != nil {
+	if err := cfg.check(m); err != nil {
 		return nil, err
 	}
 	rows := Rows(cfg.Method, cfg.Width)
@@ -233,7 +234,8 @@ func Rows(method Method, width int) int {
 	return width * width
 }
 
-func (c *Config) validate(m Models) error {
+// Validate names the first field that is out of range; zero fields are not.
+func (c Config) Validate() error {
 	c.defaults()
 	switch {
 	case c.Width < 1:
@@ -250,16 +252,27 @@ func (c *Config) validate(m Models) error {
 		return fmt.Errorf("search: aggregate is %q, want %s, %s or %s", c.Aggregate, Last, Min, Mean)
 	case c.Choice != ByValue && c.Choice != Majority && c.Choice != Weighted:
 		return fmt.Errorf("search: choice is %q, want %s, %s or %s", c.Choice, ByValue, Majority, Weighted)
+	}
+	return c.Sample.Validate()
+}
+
+// check fills in the defaults and asks for what the method needs.
+func (c *Config) check(m Models) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	c.defaults()
+	switch {
 	case c.Choice != ByValue && c.Says == nil:
-		return fmt.Errorf("search: a vote needs Says, what an answer says")
+		return errors.New("search: a vote needs Says, what an answer says")
 	case c.Rule == nil && (c.Method != BestOfN || c.Aggregate != Last):
-		return fmt.Errorf("search: no rule says where steps end")
+		return errors.New("search: no rule says where steps end")
 	case m.Critic == nil && c.Method != BestOfN:
 		return fmt.Errorf("search: %s needs a critic", c.Method)
 	case m.Critic == nil && c.Width > 1 && c.Choice != Majority:
 		return fmt.Errorf("search: choosing of %d answers by %s needs a critic", c.Width, c.Choice)
 	}
-	return c.Sample.Validate()
+	return nil
 }
 
 func (c *Config) defaults() {

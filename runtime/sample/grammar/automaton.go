@@ -282,7 +282,7 @@ func (d *dfa) next(at int, b byte) int {
 	return to
 }
 
-func (d *dfa) walk(at int, text string) int {
+func (d *dfa) run(at int, text string) int {
 	for i := 0; i < len(text) && at >= 0; i++ {
 		at = d.next(at, text[i])
 	}

@@ -1,10 +1,12 @@
-// Package grammar restricts generated text to a regular language: one of a list
-// of texts, a regular expression, or the JSON that a schema describes. It tells,
-// token by token, which tokens of a vocabulary can still lead to such a text.
+// Package grammar restricts generated text: to one of a list of texts, a regular
+// expression, or the JSON that a schema describes. It tells, token by token, which
+// tokens of a vocabulary can still lead to such a text.
 //
-// A language is a finite automaton over bytes, made deterministic as far as it is
-// walked. A vocabulary is walked through it once per state, in sorted order, so
-// that tokens with a common start share the way; the answer is kept.
+// A regular language is a finite automaton over bytes, made deterministic as far
+// as it is walked. A vocabulary is walked through it once per state, in sorted
+// order, so that tokens with a common start share the way; the answer is kept. A
+// list of texts is a tree of their own tokens instead: a model knows "fridge"
+// better as it reads it than spelled in letters.
 package grammar
 
 import (
@@ -12,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/oreo-go/oreo/runtime/sample"
 )
 
 // Vocabulary is the tokens of a model as the bytes they stand for.
@@ -66,8 +70,8 @@ func (v *Vocabulary) tokens(first bool) *sortedTokens {
 	return &v.later
 }
 
-// Grammar is a language over a vocabulary. It is safe for concurrent use.
-type Grammar struct {
+// Language is a regular language over a vocabulary. It is safe for concurrent use.
+type Language struct {
 	vocabulary *Vocabulary
 
 	mu    sync.Mutex
@@ -83,33 +87,18 @@ type maskKey struct {
 // maxMasks bounds the sets that are kept; one takes a bit per token.
 const maxMasks = 4096
 
-// Choices is the language of the given texts.
-func Choices(v *Vocabulary, texts []string) (*Grammar, error) {
-	if len(texts) == 0 {
-		return nil, fmt.Errorf("grammar: no texts to choose from")
-	}
-	quoted := make([]string, len(texts))
-	for i, t := range texts {
-		if t == "" {
-			return nil, fmt.Errorf("grammar: text %d of %d is empty", i+1, len(texts))
-		}
-		quoted[i] = quote(t)
-	}
-	return Regexp(v, strings.Join(quoted, "|"))
-}
-
 // Regexp is the language of the texts that expr matches as a whole, in the
 // syntax of package regexp without anchors, word borders and look-around.
-func Regexp(v *Vocabulary, expr string) (*Grammar, error) {
+func Regexp(v *Vocabulary, expr string) (*Language, error) {
 	n, err := compile(expr)
 	if err != nil {
 		return nil, fmt.Errorf("grammar: %w", err)
 	}
-	return &Grammar{vocabulary: v, dfa: newDFA(n), masks: map[maskKey][]uint64{}}, nil
+	return &Language{vocabulary: v, dfa: newDFA(n), masks: map[maskKey][]uint64{}}, nil
 }
 
 // JSON is the language of the JSON texts that a schema describes, see Schema.
-func JSON(v *Vocabulary, schema []byte) (*Grammar, error) {
+func JSON(v *Vocabulary, schema []byte) (*Language, error) {
 	expr, err := Schema(schema)
 	if err != nil {
 		return nil, err
@@ -118,26 +107,25 @@ func JSON(v *Vocabulary, schema []byte) (*Grammar, error) {
 }
 
 // Matches tells whether the language holds text.
-func (g *Grammar) Matches(text string) bool {
+func (g *Language) Matches(text string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	state := g.dfa.walk(0, text)
+	state := g.dfa.run(0, text)
 	return state >= 0 && g.dfa.states[state].accepts
 }
 
-// New returns a walk from the start of a text. It is a sample.Constraint, of use
-// to one answer.
-func (g *Grammar) New() *Walk { return &Walk{g: g, first: true} }
+// New returns a walk from the start of a text, of use to one answer.
+func (g *Language) New() sample.Constraint { return &walk{g: g, first: true} }
 
-// Walk is a text under way.
-type Walk struct {
-	g     *Grammar
+// walk is a text under way.
+type walk struct {
+	g     *Language
 	state int // -1 once the text left the language
 	first bool
 }
 
 // Allowed implements sample.Constraint.
-func (w *Walk) Allowed() []uint64 {
+func (w *walk) Allowed() []uint64 {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
 	if w.state < 0 {
@@ -156,7 +144,7 @@ func (w *Walk) Allowed() []uint64 {
 }
 
 // Accept implements sample.Constraint.
-func (w *Walk) Accept(id int) {
+func (w *walk) Accept(id int) {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
 	tokens := w.g.vocabulary.tokens(w.first)
@@ -165,11 +153,11 @@ func (w *Walk) Accept(id int) {
 		w.state = -1 // an end token, or one that may not come
 		return
 	}
-	w.state = w.g.dfa.walk(w.state, tokens.text[id])
+	w.state = w.g.dfa.run(w.state, tokens.text[id])
 }
 
 // Complete implements sample.Constraint.
-func (w *Walk) Complete() bool {
+func (w *walk) Complete() bool {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
 	return w.state >= 0 && w.g.dfa.states[w.state].accepts && !w.g.dfa.goesOn(w.state)
@@ -177,7 +165,7 @@ func (w *Walk) Complete() bool {
 
 // mask walks the vocabulary from a state: what shares a start that leads nowhere
 // is passed over.
-func (g *Grammar) mask(key maskKey) []uint64 {
+func (g *Language) mask(key maskKey) []uint64 {
 	set := make([]uint64, g.vocabulary.words)
 	allow := func(id int) { set[id/64] |= 1 << (id % 64) }
 	if g.dfa.states[key.state].accepts {

@@ -39,14 +39,16 @@ func vocabulary(more ...string) (*Vocabulary, []string) {
 
 func has(set []uint64, id int) bool { return id/64 < len(set) && set[id/64]>>(id%64)&1 == 1 }
 
-var _ sample.Constraint = (*Walk)(nil)
-
-// At every prefix of every choice, exactly those tokens are allowed that lead on
-// to a choice, found by comparing texts.
-func TestChoicesAllowExactlyWhatLeadsOn(t *testing.T) {
+// At every prefix of every text of a finite language, exactly those tokens are
+// allowed that lead on to a text, found by comparing texts.
+func TestAllowsExactlyWhatLeadsOn(t *testing.T) {
 	v, tokens := vocabulary()
 	texts := []string{"go to desk 1", "go to desk 12", "take mug", "go", "é世界", "a+b (c)?"}
-	g, err := Choices(v, texts)
+	var quoted []string
+	for _, s := range texts {
+		quoted = append(quoted, quote(s))
+	}
+	g, err := Regexp(v, strings.Join(quoted, "|"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +56,8 @@ func TestChoicesAllowExactlyWhatLeadsOn(t *testing.T) {
 		return slices.ContainsFunc(texts, func(s string) bool { return strings.HasPrefix(s, prefix) })
 	}
 	states := 0
-	var visit func(said string, w *Walk, path []int)
-	visit = func(said string, w *Walk, path []int) {
+	var visit func(said string, w sample.Constraint, path []int)
+	visit = func(said string, w sample.Constraint, path []int) {
 		states++
 		allowed := w.Allowed()
 		for id, tok := range tokens {
@@ -99,8 +101,8 @@ func TestChoicesAllowExactlyWhatLeadsOn(t *testing.T) {
 	}
 }
 
-// walk draws allowed tokens at random until the text is complete.
-func walk(t *testing.T, g *Grammar, tokens []string, rng *rand.Rand, limit int) (text string, whole bool) {
+// draw takes allowed tokens at random until the text is complete.
+func draw(t *testing.T, g *Language, tokens []string, rng *rand.Rand, limit int) (text string, whole bool) {
 	t.Helper()
 	w := g.New()
 	var b strings.Builder
@@ -147,7 +149,7 @@ func TestRegexpAgainstGo(t *testing.T) {
 		re := regexp.MustCompile(`^(?:` + expr + `)$`)
 		whole := 0
 		for range 200 {
-			text, ended := walk(t, g, tokens, rng, 60)
+			text, ended := draw(t, g, tokens, rng, 60)
 			if !ended {
 				continue
 			}
@@ -199,6 +201,65 @@ func TestUTF8Ranges(t *testing.T) {
 				t.Fatalf("[%U, %U]: %U is in: %v", lo, hi, r, in)
 			}
 		}
+	}
+}
+
+// Each text is drawn in its own tokens, and no other.
+func TestChoices(t *testing.T) {
+	words := []string{"<end>", "go", " to", " desk", " 1", "2", "take", " mug"}
+	encode := func(s string) (ids []int) {
+		for s != "" {
+			for id := len(words) - 1; ; id-- {
+				if rest, ok := strings.CutPrefix(s, words[id]); ok {
+					ids, s = append(ids, id), rest
+					break
+				}
+			}
+		}
+		return ids
+	}
+	texts := []string{"go to desk 1", "go to desk 12", "take mug", "go"}
+	c, err := Choices(texts, len(words), []int{0}, encode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	var visit func(path []int)
+	visit = func(path []int) {
+		w := c.New()
+		said := ""
+		for _, id := range path {
+			w.Accept(id)
+			said += words[id]
+		}
+		if w.Complete() {
+			found = append(found, said)
+			if !has(w.Allowed(), 0) {
+				t.Errorf("%q may not end", said)
+			}
+			return
+		}
+		for id := range words {
+			if !has(w.Allowed(), id) {
+				continue
+			}
+			if id == 0 {
+				found = append(found, said)
+			} else {
+				visit(append(slices.Clone(path), id))
+			}
+		}
+	}
+	visit(nil)
+	slices.Sort(found)
+	slices.Sort(texts)
+	if !slices.Equal(found, texts) {
+		t.Errorf("%q can be drawn, want %q", found, texts)
+	}
+	left := c.New()
+	left.Accept(5)
+	if left.Allowed() != nil || left.Complete() {
+		t.Error("a choice goes on outside the list")
 	}
 }
 
@@ -271,7 +332,7 @@ func TestJSONFollowsItsSchema(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	seen := map[string]int{}
 	for range 400 {
-		text, ended := walk(t, g, tokens, rng, 400)
+		text, ended := draw(t, g, tokens, rng, 400)
 		if !ended {
 			t.Fatalf("no end: %q", text)
 		}
@@ -343,8 +404,14 @@ func TestSchemaSaysWhatItCannot(t *testing.T) {
 			t.Errorf("%.20q is taken", expr)
 		}
 	}
-	for _, texts := range [][]string{nil, {"a", ""}, {"\xff"}} {
-		if _, err := Choices(v, texts); err == nil {
+	letters := func(s string) (ids []int) {
+		for _, r := range s {
+			ids = append(ids, int(r))
+		}
+		return ids
+	}
+	for _, texts := range [][]string{nil, {"a", ""}, {"é"}} {
+		if _, err := Choices(texts, 128, []int{0}, letters); err == nil {
 			t.Errorf("%q are taken", texts)
 		}
 	}
@@ -360,7 +427,7 @@ func TestWalksInParallel(t *testing.T) {
 	texts := make([]string, 16)
 	var wg sync.WaitGroup
 	for i := range texts {
-		wg.Go(func() { texts[i], _ = walk(t, g, tokens, rand.New(rand.NewPCG(uint64(i/2), 0)), 400) })
+		wg.Go(func() { texts[i], _ = draw(t, g, tokens, rand.New(rand.NewPCG(uint64(i/2), 0)), 400) })
 	}
 	wg.Wait()
 	for i := 0; i < len(texts); i += 2 {
@@ -379,7 +446,7 @@ func FuzzSchema(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if text, ended := walk(t, g, tokens, rand.New(rand.NewPCG(1, 1)), 200); ended && !json.Valid([]byte(text)) {
+		if text, ended := draw(t, g, tokens, rand.New(rand.NewPCG(1, 1)), 200); ended && !json.Valid([]byte(text)) {
 			t.Errorf("%q under %s", text, schema)
 		}
 	})
