@@ -14,13 +14,36 @@
 // where that token is the policy's own. So logits, log-ratios d, values V and
 // masks are all [B, T] with one clock, and "last prompt token" is the first state.
 //
-// # Equations (arXiv 2412.16145)
+// # Equations
+//
+// Numbers without another source are those of arXiv 2412.16145. What stands in [..]
+// is fixed: no gradient flows through it. Package train/loss has them as functions.
 //
 //	d_t   = log pi(a_t|s_t) - log pi_ref(a_t|s_t)
-//	R     = the trajectory's reward, known at its end
-//	Eq. 8   value   mean_t (V(s_t) - R + beta sum_{i>=t} d_i)²              pi fixed
-//	Eq. 9   policy  mean_t (V(s_t) - R + beta d_t + [beta sum_{i>t} d_i])²
-//	                + alpha mean_t KL(pi(.|s_t) || pi_ref(.|s_t))           V and [..] fixed
+//	D     = sum_t d_t, of a whole response
+//	R     = the trajectory's reward, known at its end; r_t = R at the last action, else 0
+//
+//	OREO, an action being a token or a step (its d_t the sum over its tokens):
+//	Eq. 8    value     mean_t (V(s_t) - R + [beta sum_{i>=t} d_i])²
+//	Eq. 9    policy    mean_t ([V(s_t)] - R + beta d_t + [beta sum_{i>t} d_i])² + alpha L_reg
+//	Eq. 10   policy    ([V(s_0)] - R + beta D)² + alpha L_reg                  response level
+//	Eq. 3    policy    mean_t ([V(s_t) - V(s_{t+1})] - r_t + beta d_t)² + alpha L_reg   one step
+//	L_reg    mean_t KL(pi(.|s_t) || pi_ref(.|s_t)), or KL(pi_ref || pi), or
+//	         mean_t (exp(-d_t) + d_t - 1); always over tokens
+//	alpha    given, or e^c with c learned on -c ([mean KL] - target)
+//	weights  [min(e^D, e)] times a sequence's Eq. 8 and 9, on request
+//
+//	The baselines:
+//	SFT      -1/N sum log pi(a_t|s_t) over the N action tokens of an update; rejection
+//	         sampling is SFT on the trajectories with a good reward
+//	DPO      -(1-eps) log sigmoid(beta h) - eps log sigmoid(-beta h),  h = D_chosen - D_rejected
+//	         (arXiv 2305.18290, Eq. 7; eps: label smoothing)
+//	IPO      (h' - 1/(2 beta))²,  h' = h with means over tokens for sums (arXiv 2310.12036, Eq. 17)
+//	KTO      good w_good (1 - sigmoid(beta (D - z))), bad w_bad (1 - sigmoid(beta (z - D))),
+//	         z = [max(0, mean D over prompts with responses to others)] (arXiv 2402.01306)
+//	DQO      value  w mean_t (V(s_t) - [G_t])²,  policy  w mean_t ([V(s_t)] + beta d_t - [r_t + G_{t+1}])²
+//	         G_t = r_t - beta d_t + (1-lambda) V(s_{t+1}) + lambda G_{t+1},  w = [min(e^D, e)]
+//	         (arXiv 2410.09302)
 //
 // Means are over the states of a sequence first and over sequences then, and a
 // batch that is split into micro-batches gives what the whole batch gives.

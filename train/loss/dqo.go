@@ -12,8 +12,9 @@ import "github.com/oreo-go/oreo/train/torch"
 //	w           = ImportanceWeights(d, mask, 1)                       (section 4.3)
 //
 // with G and V 0 behind the last action, r_t the reward R at the last action and 0
-// before. G is a fixed target; L_V teaches the critic, L_Q the policy. With lambda
-// = 1 and w = 1 they are Value and Policy.
+// before. L_V teaches the critic and L_Q the policy; G is a fixed target, as in soft
+// actor-critic. With lambda = 1 and w = 1 they are Value and Policy; appendix C of
+// arXiv 2412.16145 compares the two methods (and reads DQO's target as not fixed).
 
 // LambdaReturn is G, [B, A], without gradient: the mean of all n-step soft returns
 // with weights (1-lambda) lambda^(n-1). It means nothing outside of mask.

@@ -11,7 +11,7 @@
 //	level.go       StepSums StepValues | ResponseSum FirstState HasState
 //	preference.go  DPO IPO KTO KTOReference
 //	dqo.go         LambdaReturn DQOValue DQOPolicy
-//	original.go    Hinge, and the table of what the authors' code does differently
+//	original.go    Hinge, and the table below
 //
 // # Levels
 //
@@ -67,8 +67,9 @@ func ForwardKL(logp, refLogp *torch.Tensor) *torch.Tensor {
 	return KL(refLogp, logp)
 }
 
-// K3 is exp(-d) + d - 1 for log-ratios d [B, T]: it is never negative, and its mean
-// over actions that pi sampled is KL(pi || pi_ref) (Schulman's third estimator).
+// K3 is exp(-d) + d - 1 for log-ratios d [B, T]: never negative, 0 where pi is pi_ref,
+// and cheap, since it asks for the taken actions alone. Its mean over actions that pi
+// sampled is KL(pi || pi_ref); over data of another policy it is a penalty, no estimate.
 func K3(logRatio *torch.Tensor) *torch.Tensor {
 	return logRatio.Neg().Exp().Add(logRatio).Plus(-1)
 }

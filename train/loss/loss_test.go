@@ -91,7 +91,7 @@ var objectives = map[string]func(x batch) *torch.Tensor{
 		mean := MeanOverStates(x.d, x.mask)
 		return IPO(mean, x.other(mean), beta)
 	},
-	"kto":         func(x batch) *torch.Tensor { return x.kto([]float64{0.3, -0.2, 0.9}) }, // 2402.01306 section 4
+	"kto":         func(x batch) *torch.Tensor { return x.kto([]float64{0.3, -0.2, 0.9}) }, // 2402.01306 section 4.1
 	"kto_clamped": func(x batch) *torch.Tensor { return x.kto([]float64{-0.5, 0.1}) },
 	"kto_alone":   func(x batch) *torch.Tensor { return x.kto(nil) },
 
@@ -101,6 +101,21 @@ var objectives = map[string]func(x batch) *torch.Tensor{
 	"dqo_policy_0":  func(x batch) *torch.Tensor { return DQOPolicy(x.values, x.d, x.reward, x.mask, beta, 0) },
 	"dqo_policy_07": func(x batch) *torch.Tensor { return DQOPolicy(x.values, x.d, x.reward, x.mask, beta, 0.7) },
 	"dqo_policy_1":  func(x batch) *torch.Tensor { return DQOPolicy(x.values, x.d, x.reward, x.mask, beta, 1) },
+}
+
+// TestDQOIsOREO shows what appendix C of arXiv 2412.16145 says: without lambda-returns
+// and importance weights DQO is token-level OREO without its regulariser.
+func TestDQOIsOREO(t *testing.T) {
+	ref := open(t, "testdata/reference.safetensors")
+	for i := range batches {
+		x := ref.batch(fmt.Sprint(i))
+		for dqo, oreo := range map[string]string{"dqo_value_1": "value", "dqo_policy_1": "policy"} {
+			compare(t, dqo, objectives[dqo](x), objectives[oreo](x), 1e-12)
+			for _, leaf := range []string{"logits", "values"} {
+				compare(t, dqo, ref.get(fmt.Sprintf("%d.%s.%s", i, dqo, leaf)), ref.get(fmt.Sprintf("%d.%s.%s", i, oreo, leaf)), 1e-12)
+			}
+		}
+	}
 }
 
 // TestLearnedCoefficient follows PyTorch's Adam on the KL weight.

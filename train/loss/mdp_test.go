@@ -255,7 +255,7 @@ func everyState(p *process) []bool {
 // the reference, values at 0. The last row of the tables is for observations.
 func (p *process) train(t *testing.T, data []path, m method) table {
 	t.Helper()
-	const updates, rate = 1200, 0.1
+	const updates, rate = 500, 0.1
 	n, width := len(p.next), len(p.next[0])
 	got := table{values: make([]float64, n+1)}
 	err := torch.Scope(func() {

@@ -53,9 +53,9 @@ func Bellman(values, logRatio, reward, mask *torch.Tensor, beta float64) *torch.
 }
 
 // ImportanceWeights is min(prod_t pi(a_t|s_t) / pi_ref(a_t|s_t), e^limit), [B],
-// without gradient, for the losses to be multiplied with: the reference sampled
-// the data, the weights make it the policy's. Sections 4.3 of DQO and the authors'
-// code take limit = 1.
+// without gradient, for the losses to be multiplied with: where the reference sampled
+// the data, the weights make it the policy's, no sequence counting more than e^limit.
+// DQO (section 4.3) and the authors' code take limit = 1.
 func ImportanceWeights(logRatio, mask *torch.Tensor, limit float64) *torch.Tensor {
 	return SumOverStates(logRatio.Detach(), mask).AtMost(limit).Exp()
 }

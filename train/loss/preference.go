@@ -22,14 +22,14 @@ func DPO(chosen, rejected *torch.Tensor, beta, eps float64) *torch.Tensor {
 //
 //	L = (chosen - rejected - 1 / (2 beta))²
 //
-// The paper's log-ratios are those of whole responses, SumOverStates(d, mask). TRL
-// takes the mean over a response's tokens, MeanOverStates(d, mask), so that beta
-// means the same for short and long responses; give what you want compared.
+// Give it MeanOverStates(d, mask). The equation's log-ratios are sums over a
+// response, but then the target 1 / (2 beta) means something else for every length;
+// TRL has it from the paper's authors that their results are those of means.
 func IPO(chosen, rejected *torch.Tensor, beta float64) *torch.Tensor {
 	return chosen.Sub(rejected).Plus(-1 / (2 * beta)).Square()
 }
 
-// KTO is Kahneman-Tversky optimisation (arXiv 2402.01306, Eq. 8), [B]. logRatio
+// KTO is Kahneman-Tversky optimisation (arXiv 2402.01306, section 4.1), [B]. logRatio
 // [B] is that of whole responses, desirable [B] is 1 for good ones and 0 for bad
 // ones, zRef is KTOReference of the whole update, a number for all of its
 // micro-batches:
@@ -45,7 +45,8 @@ func KTO(logRatio, desirable *torch.Tensor, zRef, beta, weightGood, weightBad fl
 
 // KTOReference is z_0 of KTO, an estimate of KL(pi || pi_ref): the mean of the
 // log-ratios of prompts with responses to other prompts, at least 0. The mean is
-// over the whole update, whatever its micro-batches; without pairs it is 0.
+// over the whole update, whatever its micro-batches, so that any batch will do, odd
+// ones and those of one sequence too; without pairs it is 0.
 func KTOReference(mismatched []float64) float64 {
 	if len(mismatched) == 0 {
 		return 0
