@@ -58,7 +58,7 @@ type run struct {
 // configuration, of which c is the shared part; group sequences that read
 // returns in a row belong together.
 func start(method string, full any, c Config, ui UI, read reader, group int) (*run, error) {
-	r := &run{Config: c, method: method, full: full, ui: ui, dtype: torch.Float32}
+	r := &run{Config: c, method: method, full: full, ui: ui, dtype: paramType}
 	var err error
 	if r.device, err = torch.OpenDevice(c.Device); err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,79 +72,6 @@ func small(t *testing.T, model, data, out string) OREOConfig {
 	cfg.BatchSize, cfg.Epochs, cfg.LR, cfg.CriticLR, cfg.Device, cfg.Threads, cfg.SaveEvery = 8, 2, 1e-3, 1e-3, "cpu", 1, 0
 	cfg.WeightDecay = 0.1
 	return cfg
-}
-
-// TestResumeIsExact: 2N updates equal N, a save, a load and N more, bit for bit,
-// in the policy, the critic and the losses.
-func TestResumeIsExact(t *testing.T) {
-	data := records(t, 40)
-	model := tiny(t, data)
-	whole := small(t, model, data, filepath.Join(t.TempDir(), "whole"))
-	if err := OREO(context.Background(), whole, &quiet{}); err != nil {
-		t.Fatal(err)
-	}
-	halves := small(t, model, data, filepath.Join(t.TempDir(), "halves"))
-	ctx, cancel := context.WithCancel(context.Background())
-	err := OREO(ctx, halves, &quiet{cancel, 4})
-	if !errors.Is(err, ErrInterrupted) || !strings.Contains(err.Error(), "after update 4 of 10") {
-		t.Fatalf("interrupted run: %v", err)
-	}
-	if err := OREO(context.Background(), halves, &quiet{}); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"model.safetensors", "critic/model.safetensors"} {
-		a, err1 := os.ReadFile(filepath.Join(whole.Out, name))
-		b, err2 := os.ReadFile(filepath.Join(halves.Out, name))
-		if err := errors.Join(err1, err2); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(a, b) {
-			t.Errorf("%s differs after the resume", name)
-		}
-	}
-	a, b := losses(t, whole.Out), losses(t, halves.Out)
-	if len(a) != 10 || fmt.Sprint(a) != fmt.Sprint(b) {
-		t.Errorf("losses differ:\n%v\n%v", a, b)
-	}
-}
-
-func losses(t *testing.T, dir string) (all []float64) {
-	t.Helper()
-	type line struct {
-		Policy float64 `json:"loss/policy"`
-		Value  float64 `json:"loss/value"`
-	}
-	for l, err := range jsonl.Read[line](filepath.Join(dir, "metrics.jsonl")) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, l.Policy+l.Value)
-	}
-	return all
-}
-
-// TestAccumulationEqualsTheBigBatch: how an update is cut into micro-batches
-// changes nothing but the order of additions.
-func TestAccumulationEqualsTheBigBatch(t *testing.T) {
-	data := records(t, 24)
-	model := tiny(t, data)
-	var want []float64
-	for _, micro := range []int{0, 1, 3} {
-		cfg := small(t, model, data, filepath.Join(t.TempDir(), fmt.Sprint(micro)))
-		cfg.MicroBatch = micro
-		if err := OREO(context.Background(), cfg, &quiet{}); err != nil {
-			t.Fatal(err)
-		}
-		got := losses(t, cfg.Out)
-		if want == nil {
-			want = got
-		}
-		for i := range want {
-			if d := got[i] - want[i]; d > 1e-5 || d < -1e-5 {
-				t.Errorf("micro_batch %d, update %d: %v, want %v", micro, i+1, got[i], want[i])
-			}
-		}
-	}
 }
 
 // TestMemoryIsFlat: no tensor handle stays behind an update, and the resident
