@@ -23,15 +23,25 @@ func TestAgainstAuthors(t *testing.T) {
 	plus := func(name string, weight float64, regulariser func(x batch) *torch.Tensor) func(x batch) *torch.Tensor {
 		return mean(func(x batch) *torch.Tensor { return objectives[name](x).Add(regulariser(x).Times(weight)) })
 	}
+	averaged := func(x batch) *torch.Tensor { // --enable_ema: d of the averaged policy
+		logp := x.logits.Add(x.refLogits).Times(0.5).LogSoftmax()
+		return LogProbs(logp, x.actions).Sub(LogProbs(x.refLogp, x.actions))
+	}
 	critic := map[string]func(x batch) *torch.Tensor{
 		"value": mean(objectives["value"]), "value_steps": mean(objectives["value_steps"]),
 		"value_clipped": mean(objectives["value_clipped"]), "value_weighted": mean(objectives["value_weighted"]),
 		"value_weighted_2": byStates(objectives["value_weighted"]), "value_under_response": mean(objectives["value"]),
+		"value_averaged": mean(func(x batch) *torch.Tensor {
+			return Value(x.values, averaged(x), x.reward, x.mask, beta).Mul(ImportanceWeights(averaged(x), x.mask, logWeight))
+		}),
 	}
 	actor := map[string]func(x batch) *torch.Tensor{
 		"policy": mean(objectives["policy"]), "policy_agent": mean(objectives["policy"]),
 		"policy_steps": mean(objectives["policy_steps"]), "policy_response": mean(objectives["policy_response"]),
 		"policy_weighted": mean(objectives["policy_weighted"]), "policy_weighted_2": byStates(objectives["policy_weighted"]),
+		"policy_averaged": mean(func(x batch) *torch.Tensor {
+			return objectives["policy"](x).Mul(ImportanceWeights(averaged(x), x.mask, logWeight))
+		}),
 		"bellman": mean(objectives["bellman"]), "bellman_steps": mean(objectives["bellman_steps"]),
 		"policy_hinge": func(x batch) *torch.Tensor {
 			good := x.reward.Equals(1).Mul(HasState(x.mask).Squeeze(1)).Sum().AtLeast(1)

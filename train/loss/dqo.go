@@ -16,29 +16,24 @@ import "github.com/oreo-go/oreo/train/torch"
 // actor-critic. With lambda = 1 and w = 1 they are Value and Policy; appendix C of
 // arXiv 2412.16145 compares the two methods (and reads DQO's target as not fixed).
 
-// LambdaReturn is G, [B, A], without gradient: the mean of all n-step soft returns
-// with weights (1-lambda) lambda^(n-1). It means nothing outside of mask.
-func LambdaReturn(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
-	return spread(compactReturn(values, logRatio, reward, mask, beta, lambda), mask)
-}
-
 // DQOValue is L_V without w, [B]; no gradient reaches the policy.
 func DQOValue(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
-	g := LambdaReturn(values, logRatio, reward, mask, beta, lambda)
+	g := spread(lambdaReturn(values, logRatio, reward, mask, beta, lambda), mask) // [B, A]
 	return MeanOverStates(values.Sub(g).Square(), mask)
 }
 
 // DQOPolicy is L_Q without w, [B]; no gradient reaches the critic.
 func DQOPolicy(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
-	g := compactReturn(values, logRatio, reward, mask, beta, lambda)
+	g := lambdaReturn(values, logRatio, reward, mask, beta, lambda)
 	target := rewards(reward, mask).Add(spread(following(g), mask)) // [B, A] r_t + G(s_{t+1})
 	q := values.Detach().Add(logRatio.Times(beta))                  // [B, A] Q(s_t, a_t)
 	return MeanOverStates(q.Sub(target).Square(), mask)
 }
 
-// compactReturn is G of the states in a row, [B, A], as sum_l lambda^l delta_{t+l}
-// above V(s_t), delta_t = r_t - beta d_t + V(s_{t+1}) - V(s_t).
-func compactReturn(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
+// lambdaReturn is G, the mean of all n-step soft returns with weights
+// (1-lambda) lambda^(n-1), of the states in a row, [B, A], without gradient: V(s_t) +
+// sum_l lambda^l delta_{t+l}, delta_t = r_t - beta d_t + V(s_{t+1}) - V(s_t).
+func lambdaReturn(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
 	v := compact(values.Detach(), mask)
 	gain := compact(rewards(reward, mask).Sub(logRatio.Detach().Times(beta)), mask)
 	delta := gain.Add(following(v)).Sub(v)

@@ -10,7 +10,7 @@
 //	               ImportanceWeights, Coefficient (learned KL weight)
 //	level.go       StepSums StepValues | ResponseSum FirstState HasState
 //	preference.go  DPO IPO KTO KTOReference
-//	dqo.go         LambdaReturn DQOValue DQOPolicy
+//	dqo.go         DQOValue DQOPolicy
 //	original.go    Hinge, and the table below
 //
 // # Levels

@@ -135,6 +135,7 @@ func TestLearnedCoefficient(t *testing.T) {
 // and [B, T] as leaves, log-ratios d [B, T].
 type batch struct {
 	logits, values        *torch.Tensor
+	refLogits             *torch.Tensor
 	logp, refLogp, d      *torch.Tensor
 	actions, reward, mask *torch.Tensor
 	stepOf, stepState     *torch.Tensor
@@ -222,7 +223,7 @@ func (r reference) leaves(p string) batch {
 }
 
 func (x batch) forward(refLogits *torch.Tensor) batch {
-	x.logp, x.refLogp = x.logits.LogSoftmax(), refLogits.LogSoftmax()
+	x.refLogits, x.logp, x.refLogp = refLogits, x.logits.LogSoftmax(), refLogits.LogSoftmax()
 	x.d = LogProbs(x.logp, x.actions).Sub(LogProbs(x.refLogp, x.actions))
 	return x
 }

@@ -73,8 +73,9 @@ class Loader(list):
     sampler = None
 
 
-def run(trainer_class, x, rows, level, **options):
+def run(trainer_class, x, rows, level, ema=False, **options):
     """One step; the policy's and the critic's loss and gradients, and the trainer."""
+    averaged = Policy((x.logits[rows] + x.ref_logits[rows]) / 2) if ema else None
     state, action = (torch.zeros(len(rows), x.T + 1, dtype=torch.int64) for _ in range(2))
     for i, b in enumerate(rows):
         for step in x.steps[b]:
@@ -83,7 +84,7 @@ def run(trainer_class, x, rows, level, **options):
     ids = torch.cat([torch.zeros(len(rows), 1, dtype=torch.int64), x.actions[rows]], 1)
     policy, critic, strategy = Policy(x.logits[rows]), Critic(x.values[rows]), Strategy()
     batch = [t.unsqueeze(1) for t in (ids, torch.ones_like(ids), state, action)] + [x.reward[rows].unsqueeze(1)]
-    trainer = trainer_class(policy, critic, Policy(x.ref_logits[rows]), None, strategy, None, None, None, Loader([batch]), None,
+    trainer = trainer_class(policy, critic, Policy(x.ref_logits[rows]), averaged, strategy, None, None, None, Loader([batch]), None,
                             None, None, beta=BETA, max_epochs=1, **options)
     trainer.fit(SimpleNamespace(eval_steps=0, save_steps=10**9, logging_steps=10**9))
     return strategy.losses, policy.logits.grad, critic.values.grad, trainer
@@ -94,6 +95,7 @@ CRITIC = {
     "value": dict(level="token"), "value_steps": dict(level="step", step_level=True), "value_clipped": dict(level="token", clip_log=CLIP),
     "value_weighted": dict(level="token", importance_sampling=True),
     "value_weighted_2": dict(level="token", importance_sampling=True, importance_sampling_2=True),
+    "value_averaged": dict(level="token", importance_sampling=True, ema=True),
     "value_under_response": dict(level="token", traj_actor_loss=True, critic_only=False),
 }
 ACTOR = {
@@ -101,6 +103,7 @@ ACTOR = {
     "policy_steps": dict(level="step", step_level=True, dro_actor_loss=True),
     "policy_weighted": dict(level="token", dro_actor_loss=True, importance_sampling=True),
     "policy_weighted_2": dict(level="token", dro_actor_loss=True, importance_sampling=True, importance_sampling_2=True),
+    "policy_averaged": dict(level="token", dro_actor_loss=True, importance_sampling=True, ema=True),
     "policy_response": dict(level="token", traj_actor_loss=True),
     "policy_hinge": dict(level="token", traj_actor_loss=True, hinge_coeff=HINGE),
     "bellman": dict(level="token", step_level=True, single_step_actor_loss=True),
