@@ -173,7 +173,7 @@ func (g *Game) fact(pred int, args []int32) Fact {
 
 func (g *Game) typeName(o int32) string {
 	if t := g.task.Objects[o].Type; t >= 0 {
-		return g.task.Types[t].Name
+		return g.task.Domain.Types[t].Name
 	}
 	return ""
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/oreo-go/oreo/alfworld/grammar"
 	"github.com/oreo-go/oreo/alfworld/pddl"
 )
 
@@ -94,51 +93,51 @@ func goalSentence(text string) string {
 	return goal
 }
 
-// Game is a loaded game. It does not change: any number of Envs, in any number
-// of goroutines, play it at once.
+// Game is a loaded game. Any number of Envs, in any number of goroutines, play
+// it at once.
 type Game struct {
-	Spec
+	ID          string
+	TaskType    string
+	Goal        string
+	Walkthrough []string
 
-	task    *pddl.Task
-	grammar *grammar.Grammar
-	names   []string // by object
-	order   []int32  // objects by ascending identifier
-	rank    []int32  // inverse of order
-	typed   [][]int32
-	verbs   []*grammar.Action
+	rules    *rules
+	sentence string // the task, as the grammar says it
+	task     *pddl.Task
+	names    []string // by object
+	order    []uint16 // objects by ascending identifier
+	rank     []uint16 // inverse of order
 
 	fast     *program // nil when declined says why
 	declined error
 }
 
-// Compile parses the three texts and prepares the game for play.
+// Compile parses the three texts and prepares the game for play. What it shares
+// with games compiled before, domain and grammar, is not read again.
 func (s Spec) Compile() (*Game, error) {
-	task, err := pddl.Parse(s.Domain, s.Problem)
+	rules, err := findRules(s.Domain, s.Grammar)
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	gram, err := grammar.Parse(s.Grammar)
+	task, err := rules.domain.Task(s.Problem)
 	if err != nil {
-		return nil, s.explain(fmt.Errorf("grammar: %w", err))
+		return nil, s.explain(err)
 	}
-	g := &Game{Spec: s, task: task, grammar: gram, order: byName(task)}
+	_, sentence, _, _ := splitTask(s.Grammar)
+	g := &Game{
+		ID: s.ID, TaskType: s.TaskType, Walkthrough: s.Walkthrough, // strings of their own; the texts are given up
+		Goal: strings.Clone(s.Goal), sentence: strings.Clone(sentence),
+		rules: rules, task: task, order: byName(task),
+	}
 	g.names = objectNames(task, g.order)
-	g.rank = make([]int32, len(g.order))
+	g.rank = make([]uint16, len(g.order))
 	for i, o := range g.order {
-		g.rank[o] = int32(i)
+		g.rank[o] = uint16(i)
 	}
-	for i := range task.Types {
-		g.typed = append(g.typed, task.OfType(i))
-	}
-	for _, a := range task.Actions {
-		verb, known := gram.Actions[a.Name]
-		if !known {
-			return nil, s.explain(fmt.Errorf("grammar: action %q of pddl_domain has no template and feedback", a.Name))
+	if g.fast, g.declined = compile(g); g.declined != nil {
+		if g.fast = nil; !errors.Is(g.declined, errTooBig) {
+			return nil, s.explain(g.declined)
 		}
-		g.verbs = append(g.verbs, &verb)
-	}
-	if g.fast, g.declined = compile(g); g.declined != nil && !errors.Is(g.declined, errTooBig) {
-		return nil, s.explain(g.declined)
 	}
 	// The first observation and the first commands touch most of what can be
 	// wrong with a game, and show here what a bad one costs.
@@ -162,12 +161,15 @@ func (s Spec) explain(err error) error {
 // Compiled reports whether the game runs on the compiled path, and why not.
 func (g *Game) Compiled() (bool, error) { return g.fast != nil, g.declined }
 
-// ofType lists the objects of a type; an undeclared one has none.
-func (g *Game) ofType(typ int) []int32 {
-	if typ < 0 {
-		return nil
+// Verb is the first word of the commands of an action, "" where there is no such
+// action. It tells text editions apart.
+func (g *Game) Verb(action string) string {
+	a, known := g.rules.grammar.Actions[strings.ToLower(action)]
+	if !known || len(a.Template) == 0 {
+		return ""
 	}
-	return g.typed[typ]
+	verb, _, _ := strings.Cut(a.Template[0].Literal, " ")
+	return verb
 }
 
 // maxSlots is more than the variables of any formula.

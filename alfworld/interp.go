@@ -14,8 +14,9 @@ import (
 // nested loops, no preparation. It defines what the compiled path must do.
 type interpreter struct {
 	game  *Game
-	state factSet // what the planner sees: decides commands and the goal
-	text  factSet // what the grammar sees, negative facts included
+	typed [][]int32 // objects by type
+	state factSet   // what the planner sees: decides commands and the goal
+	text  factSet   // what the grammar sees, negative facts included
 
 	ready bool
 	err   error
@@ -43,7 +44,7 @@ type groundAction struct {
 // changed.
 type factSet [][]string
 
-func factKey(rank []int32, args []pddl.Term, binding []int32) string {
+func factKey(rank []uint16, args []pddl.Term, binding []int32) string {
 	key := make([]byte, 0, 4*len(args))
 	for _, a := range args {
 		key = binary.BigEndian.AppendUint32(key, uint32(rank[a.In(binding)]))
@@ -72,9 +73,19 @@ func (s factSet) set(pred int, key string, on bool) {
 
 func newInterpreter(g *Game) *interpreter {
 	n := len(g.task.Predicates)
-	in := &interpreter{game: g, state: make(factSet, n), text: make(factSet, 2*n)}
-	for _, a := range g.task.Init {
-		in.state[a.Pred] = append(in.state[a.Pred], factKey(g.rank, a.Args, nil))
+	in := &interpreter{game: g, typed: make([][]int32, len(g.rules.domain.Types)), state: make(factSet, n), text: make(factSet, 2*n)}
+	for o := range g.task.Objects {
+		for t := g.task.Objects[o].Type; t >= 0; t = g.rules.domain.Types[t].Parent {
+			in.typed[t] = append(in.typed[t], int32(o))
+		}
+	}
+	var key []byte
+	for pred, args := range g.task.Init() {
+		key = key[:0]
+		for _, o := range args {
+			key = binary.BigEndian.AppendUint32(key, uint32(g.rank[o]))
+		}
+		in.state[pred] = append(in.state[pred], string(key))
 	}
 	for p := range in.state {
 		slices.Sort(in.state[p])
@@ -82,6 +93,14 @@ func newInterpreter(g *Game) *interpreter {
 		in.text[p] = in.state[p]
 	}
 	return in
+}
+
+// ofType lists the objects of a type; an undeclared one has none.
+func (in *interpreter) ofType(typ int) []int32 {
+	if typ < 0 {
+		return nil
+	}
+	return in.typed[typ]
 }
 
 func (in *interpreter) fork() engine {
@@ -129,9 +148,9 @@ func (in *interpreter) prepare() error {
 		return in.err
 	}
 	in.ready, in.err, in.valid, in.work = true, nil, nil, maxWork
-	t := in.game.task
-	for i := range t.Schemas {
-		s := &t.Schemas[i]
+	d := in.game.task.Domain
+	for i := range d.Schemas {
+		s := &d.Schemas[i]
 		in.join(s, make([]bool, len(s.Pos)), in.unbound(s), func(b []int32) {
 			if in.err != nil || !in.effective(s, b) {
 				return
@@ -150,22 +169,26 @@ func (in *interpreter) prepare() error {
 		if c := strings.Compare(a.cmd, b.cmd); c != 0 {
 			return c
 		}
-		return compareGround(a, b, t)
+		return in.compareGround(a, b)
 	})
 	in.valid = slices.CompactFunc(in.valid, func(a, b groundAction) bool { return a.cmd == b.cmd })
 	return in.err
 }
 
-func compareGround(a, b groundAction, t *pddl.Task) int {
+// compareGround orders actions of the same command: by action, then by the
+// identifiers of the arguments.
+func (in *interpreter) compareGround(a, b groundAction) int {
 	if a.schema.Action != b.schema.Action {
 		return a.schema.Action - b.schema.Action
 	}
-	n := len(t.Actions[a.schema.Action].Params)
-	return slices.Compare(a.binding[:n], b.binding[:n])
+	n := len(in.game.task.Domain.Actions[a.schema.Action].Params)
+	return slices.CompareFunc(a.binding[:n], b.binding[:n], func(x, y int32) int {
+		return int(in.game.rank[x]) - int(in.game.rank[y])
+	})
 }
 
 func (in *interpreter) unbound(s *pddl.Schema) []int32 {
-	return unboundSlots(in.game.task.FrameSize(s))
+	return unboundSlots(in.game.task.Domain.FrameSize(s))
 }
 
 // join extends the binding over the positive preconditions, always going on
@@ -206,9 +229,9 @@ func (in *interpreter) match(a pddl.Atom, vars []pddl.Var, b []int32, yield func
 		var newly [16]pddl.Term
 		n, fits := 0, true
 		for i, arg := range a.Args {
-			o := in.game.order[binary.BigEndian.Uint32([]byte(key[4*i:]))]
+			o := int32(in.game.order[binary.BigEndian.Uint32([]byte(key[4*i:]))])
 			if arg >= 0 && b[arg] < 0 {
-				if !in.game.task.IsA(in.game.task.Objects[o].Type, typeOf(vars, arg)) {
+				if !in.game.task.Domain.IsA(in.game.task.Objects[o].Type, typeOf(vars, arg)) {
 					fits = false
 					break
 				}
@@ -244,7 +267,7 @@ func (in *interpreter) bindRest(s *pddl.Schema, next int, b []int32, yield func(
 		if b[v.Slot] >= 0 {
 			continue
 		}
-		for _, o := range in.game.ofType(v.Type) {
+		for _, o := range in.ofType(v.Type) {
 			if in.work--; in.work < 0 {
 				break
 			}
@@ -313,7 +336,7 @@ func (in *interpreter) quantified(f pddl.Formula, vars []pddl.Var, b []int32) bo
 	}
 	exists := f.Op == pddl.Exists
 	defer func() { b[vars[0].Slot] = -1 }()
-	for _, o := range in.game.ofType(vars[0].Type) {
+	for _, o := range in.ofType(vars[0].Type) {
 		b[vars[0].Slot] = o
 		if exists && in.refuted(&f.Kids[0], b) {
 			continue
@@ -358,7 +381,7 @@ func (in *interpreter) facts() []Fact {
 		for _, key := range keys {
 			args := make([]int32, len(key)/4)
 			for i := range args {
-				args[i] = in.game.order[binary.BigEndian.Uint32([]byte(key[4*i:]))]
+				args[i] = int32(in.game.order[binary.BigEndian.Uint32([]byte(key[4*i:]))])
 			}
 			all = append(all, in.game.fact(p, args))
 		}

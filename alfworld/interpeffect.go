@@ -61,7 +61,7 @@ func (in *interpreter) eachEffect(e *pddl.Effect, vars []pddl.Var, b []int32, yi
 		yield(e, b)
 		return
 	}
-	for _, o := range in.game.ofType(vars[0].Type) {
+	for _, o := range in.ofType(vars[0].Type) {
 		if in.work--; in.work < 0 {
 			return
 		}
@@ -124,7 +124,7 @@ func (in *interpreter) possibleQuantified(f pddl.Formula, vars []pddl.Var, b []i
 	}
 	exists := f.Op == pddl.Exists
 	defer func() { b[vars[0].Slot] = -1 }()
-	for _, o := range in.game.ofType(vars[0].Type) {
+	for _, o := range in.ofType(vars[0].Type) {
 		b[vars[0].Slot] = o
 		if in.possibleQuantified(f, vars[1:], b, want) == exists {
 			return exists

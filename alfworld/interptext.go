@@ -47,26 +47,30 @@ func (in *interpreter) render(bound []binding, symbol string) (string, error) {
 func (in *interpreter) feedback(v groundAction) (string, error) {
 	in.work = maxWork
 	w := &writer{in: in, bound: in.arguments(v.schema, v.binding)}
-	err := w.text(in.game.verbs[v.schema.Action].Feedback)
+	err := w.text(in.game.rules.verbs[v.schema.Action].Feedback)
 	return string(w.out), err
 }
 
 func (in *interpreter) command(s *pddl.Schema, b []int32) (string, error) {
 	w := &writer{in: in, bound: in.arguments(s, b)}
-	err := w.text(in.game.verbs[s.Action].Template)
+	err := w.text(in.game.rules.verbs[s.Action].Template)
 	return string(w.out), err
 }
 
 func (in *interpreter) arguments(s *pddl.Schema, b []int32) []binding {
 	var bound []binding
-	for _, p := range in.game.task.Actions[s.Action].Params {
-		bound = append(bound, binding{p.Name, in.game.paramType(p), b[p.Slot]})
+	for _, p := range in.game.task.Domain.Actions[s.Action].Params {
+		bound = append(bound, binding{p.Name, in.game.rules.paramType(p), b[p.Slot]})
 	}
 	return bound
 }
 
 func (w *writer) symbol(name string) error {
-	rules, known := w.in.game.grammar.Rules[name]
+	if name == taskSymbol && w.in.game.rules.source.hasTask {
+		w.out = append(w.out, w.in.game.sentence...)
+		return nil
+	}
+	rules, known := w.in.game.rules.grammar.Rules[name]
 	if !known {
 		return fmt.Errorf("grammar: no rule for symbol #%s#", name)
 	}
@@ -220,13 +224,17 @@ func (w *writer) matchFrom(q grammar.Query, next int, yield func() (bool, error)
 		return yield()
 	}
 	pat := &q[next]
-	pred := w.in.game.textPredicate(pat.Pred)
-	if pred < 0 || w.in.game.arity(pred) != len(pat.Args) {
+	predicates := w.in.game.task.Predicates
+	pred, negative := textPredicate(predicates, pat.Pred)
+	if pred < 0 || predicates[pred].Arity != len(pat.Args) {
 		return true, nil
+	}
+	if negative {
+		pred += len(predicates)
 	}
 	scope := len(w.bound)
 	defer func() { w.bound = w.bound[:scope] }()
-	for _, sig := range w.in.game.signatures(pat) {
+	for _, sig := range w.in.game.rules.signatures(pat) {
 		for _, key := range w.in.text[pred] {
 			if w.in.work--; w.in.work < 0 {
 				return false, errWork
@@ -247,7 +255,7 @@ func (w *writer) matchFrom(q grammar.Query, next int, yield func() (bool, error)
 func (w *writer) fits(pat *grammar.Pattern, sig []int, key string) bool {
 	g := w.in.game
 	for i, arg := range pat.Args {
-		o := g.order[binary.BigEndian.Uint32([]byte(key[4*i:]))]
+		o := int32(g.order[binary.BigEndian.Uint32([]byte(key[4*i:]))])
 		if g.task.Objects[o].Type != sig[i] {
 			return false
 		}
@@ -263,49 +271,30 @@ func (w *writer) fits(pat *grammar.Pattern, sig []int, key string) bool {
 }
 
 // paramType is the type of the placeholder that stands for a parameter.
-func (g *Game) paramType(v pddl.Var) string {
+func (r *rules) paramType(v pddl.Var) string {
 	if v.Type < 0 {
 		return ""
 	}
-	return g.task.Types[v.Type].Name
+	return r.domain.Types[v.Type].Name
 }
 
-// textPredicate numbers the facts of the text: predicates, then their
-// negations; -1 when there can be none.
-func (g *Game) textPredicate(name string) int {
-	for p := range g.task.Predicates {
-		if g.task.Predicates[p].Name == name {
-			return p
-		}
-	}
-	if rest, negative := strings.CutPrefix(name, "not_"); negative {
-		for p := range g.task.Predicates {
-			if g.task.Predicates[p].Name == rest {
-				return p + len(g.task.Predicates)
-			}
-		}
-	}
-	return -1
-}
-
-func (g *Game) arity(textPred int) int {
-	return g.task.Predicates[textPred%len(g.task.Predicates)].Arity
-}
+// maxSignatures bounds what one pattern may match.
+const maxSignatures = 1024
 
 // signatures lists the type signatures a pattern matches: its own first, then
 // those with subtypes, breadth first.
-func (g *Game) signatures(pat *grammar.Pattern) [][]int {
+func (r *rules) signatures(pat *grammar.Pattern) [][]int {
 	first := make([]int, len(pat.Args))
 	for i, a := range pat.Args {
-		if first[i] = g.task.TypeID(a.Type); first[i] < 0 {
+		if first[i] = r.domain.TypeID(a.Type); first[i] < 0 {
 			return nil
 		}
 	}
 	all := [][]int{first}
-	for i := 0; i < len(all) && len(all) < 1024; i++ {
+	for i := 0; i < len(all) && len(all) < maxSignatures; i++ {
 		for arg := range first {
-			for sub := range g.task.Types {
-				if g.task.Types[sub].Parent != all[i][arg] {
+			for sub := range r.domain.Types {
+				if r.domain.Types[sub].Parent != all[i][arg] {
 					continue
 				}
 				next := append([]int(nil), all[i]...)

@@ -15,11 +15,11 @@ import (
 // objects that some initial fact is about take part in the count. Identifiers
 // without _bar_ keep their text, followed by a space, as the reference does. In
 // games without any _bar_, which are not ALFWorld's, identifiers are the names.
-func objectNames(t *pddl.Task, order []int32) []string {
+func objectNames(t *pddl.Task, order []uint16) []string {
 	used := make([]bool, len(t.Objects))
-	for _, a := range t.Init {
-		for _, arg := range a.Args {
-			used[arg.In(nil)] = true
+	for _, args := range t.Init() {
+		for _, o := range args {
+			used[o] = true
 		}
 	}
 	names := make([]string, len(t.Objects))
@@ -53,11 +53,11 @@ func objectNames(t *pddl.Task, order []int32) []string {
 }
 
 // byName lists the objects in ascending order of identifier.
-func byName(t *pddl.Task) []int32 {
-	ids := make([]int32, len(t.Objects))
+func byName(t *pddl.Task) []uint16 {
+	ids := make([]uint16, len(t.Objects))
 	for i := range ids {
-		ids[i] = int32(i)
+		ids[i] = uint16(i)
 	}
-	slices.SortFunc(ids, func(a, b int32) int { return strings.Compare(t.Objects[a].Name, t.Objects[b].Name) })
+	slices.SortFunc(ids, func(a, b uint16) int { return strings.Compare(t.Objects[a].Name, t.Objects[b].Name) })
 	return ids
 }

@@ -3,21 +3,22 @@ package alfworld
 import (
 	"math/bits"
 	"slices"
-	"strings"
+
+	"github.com/oreo-go/oreo/alfworld/pddl"
 )
 
 // runner plays a program.
 type runner struct {
 	p *program
 
-	state []uint64 // what the planner sees
-	yes   []uint64 // what the grammar sees as true
-	no    []uint64 // and as made false
+	state bitset // what the planner sees
+	yes   bitset // what the grammar sees as true
+	no    bitset // and as made false
 
 	ready bool
 	goal  bool
-	valid []int32 // applicable operators, one a command
-	mark  []uint64
+	valid []candidate // what can be done, one for each command, by command
+	spare []candidate
 
 	// text generation
 	out  []byte
@@ -26,19 +27,26 @@ type runner struct {
 	err  error
 }
 
+// candidate is an operator of a group.
+type candidate struct {
+	group   *group
+	op      int32
+	command int32
+}
+
 func newRunner(p *program) *runner {
 	r := &runner{p: p}
 	r.allocate()
 	copy(r.state, p.start)
 	copy(r.yes, p.start)
-	r.goal = p.goal.holds(r.state)
+	r.goal = holds(p.goal, r.state)
 	return r
 }
 
 // allocate lays the three sets out in one block.
 func (r *runner) allocate() {
-	n := r.p.words
-	block := make([]uint64, 3*n)
+	n := len(r.p.start)
+	block := make(bitset, 3*n)
 	r.state, r.yes, r.no = block[:n:n], block[n:2*n:2*n], block[2*n:]
 }
 
@@ -58,102 +66,181 @@ func (r *runner) prepare() error {
 	if r.ready {
 		return nil
 	}
-	p := r.p
-	if r.mark == nil {
-		r.mark = make([]uint64, (len(p.ops)+63)/64)
-	}
-	for _, op := range p.always {
-		r.try(op)
-	}
-	for w, word := range r.state {
-		for word &= p.triggers[w]; word != 0; word &= word - 1 {
-			atom := w<<6 + bits.TrailingZeros64(word)
-			for _, op := range p.list[p.from[atom]:p.from[atom+1]] {
-				r.try(op)
-			}
-		}
-	}
 	r.valid = r.valid[:0]
-	last := int32(-1)
-	for w, word := range r.mark {
-		for ; word != 0; word &= word - 1 {
-			op := int32(w<<6 + bits.TrailingZeros64(word))
-			if cmd := p.ops[op].command; cmd != last {
-				r.valid = append(r.valid, op)
-				last = cmd
+	r.collect(r.p.always)
+	for w := 0; w<<6 < r.p.triggers; w++ {
+		for word := r.state[w]; word != 0; word &= word - 1 {
+			atom := w<<6 + bits.TrailingZeros64(word)
+			if atom >= r.p.triggers {
+				break
 			}
+			g, err := r.p.groupOf(int32(atom))
+			if err != nil {
+				return err
+			}
+			r.collect(g)
 		}
-		r.mark[w] = 0
 	}
 	r.ready = true
 	return nil
 }
 
-// try marks an operator that is applicable.
-func (r *runner) try(i int32) {
-	op := &r.p.ops[i]
-	for _, l := range r.p.needs(op) {
-		if !l.in(r.state) {
-			return
+// collect merges the operators of a group that are applicable into the
+// candidates. Both are sorted; of each command the first stays.
+func (r *runner) collect(g *group) {
+	old := len(r.valid)
+	last := int32(-1)
+	for i := range g.ops {
+		op := &g.ops[i]
+		if op.command != last && (op.guard < 0 || op.guard.in(r.state)) && r.applicable(g, op) {
+			r.valid = append(r.valid, candidate{g, int32(i), op.command})
+			last = op.command
 		}
 	}
-	if op.extra < 0 || r.p.extras[op.extra].rest.holds(r.state) {
-		r.mark[i>>6] |= 1 << (i & 63)
+	if old == 0 || old == len(r.valid) {
+		return
 	}
+	r.spare = append(r.spare[:0], r.valid...)
+	r.valid = r.valid[:0]
+	commands := *r.p.names.list.Load()
+	a, b := r.spare[:old], r.spare[old:]
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].command == b[0].command {
+			if r.p.precedes(a[0].group, &a[0].group.ops[a[0].op], g, &g.ops[b[0].op]) > 0 {
+				a = a[1:]
+			} else {
+				b = b[1:]
+			}
+			continue
+		}
+		if commands[a[0].command] < commands[b[0].command] {
+			r.valid = append(r.valid, a[0])
+			a = a[1:]
+		} else {
+			r.valid = append(r.valid, b[0])
+			b = b[1:]
+		}
+	}
+	r.valid = append(append(r.valid, a...), b...)
+}
+
+func (r *runner) applicable(g *group, op *operator) bool {
+	s := &r.p.rules.schemas[op.schema]
+	b := g.frames[op.frame:]
+	for i := range s.pos {
+		if at := r.p.bit(&s.pos[i], b); at < 0 || !r.state.has(int(at)) {
+			return false
+		}
+	}
+	for i := range s.neg {
+		if at := r.p.bit(&s.neg[i], b); at >= 0 && r.state.has(int(at)) {
+			return false
+		}
+	}
+	return op.extra < 0 || holds(g.extras[op.extra].rest, r.state)
+}
+
+// bit is index for the frame of an operator.
+func (l *layout) bit(a *pddl.Atom, frame []uint16) int32 {
+	t := &l.tables[a.Pred]
+	at := int32(0)
+	for i, arg := range a.Args {
+		x := &t.args[i]
+		var o int32
+		if arg >= 0 {
+			o = int32(frame[arg])
+		} else {
+			o = int32(l.number[^arg])
+		}
+		if o < x.from || o >= x.to {
+			return -1
+		}
+		at = at*(x.to-x.from) + o - x.from
+	}
+	return t.base + at
 }
 
 func (r *runner) admissible(dst []string) []string {
 	dst = slices.Grow(dst, len(r.valid))
-	for _, op := range r.valid {
-		dst = append(dst, r.p.commands[r.p.ops[op].command])
+	commands := *r.p.names.list.Load()
+	for i := range r.valid {
+		dst = append(dst, commands[r.valid[i].command])
 	}
 	return dst
 }
 
 func (r *runner) step(cmd string) (string, bool, error) {
-	at, found := slices.BinarySearchFunc(r.valid, cmd, func(op int32, cmd string) int {
-		return strings.Compare(r.p.commands[r.p.ops[op].command], cmd)
-	})
-	if !found {
+	commands := *r.p.names.list.Load()
+	lo, hi := 0, len(r.valid)
+	for lo < hi {
+		if mid := (lo + hi) / 2; commands[r.valid[mid].command] < cmd {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(r.valid) || commands[r.valid[lo].command] != cmd {
 		return "", false, nil
 	}
-	op := &r.p.ops[r.valid[at]]
-	r.apply(op)
+	g := r.valid[lo].group
+	op := &g.ops[r.valid[lo].op]
+	r.apply(g, op)
 	r.ready = false
-	if op.goal {
-		r.goal = r.p.goal.holds(r.state)
+	if r.p.touches[op.schema] {
+		r.goal = holds(r.p.goal, r.state)
 	}
-	obs, err := r.render(r.p.feedback[op.action], r.p.args[op.args:])
+	action := r.p.rules.schemas[op.schema].Action
+	frame := g.frames[op.frame:]
+	for i := range r.p.rules.domain.Actions[action].Params {
+		r.env[i] = int32(frame[i])
+	}
+	obs, err := r.render(r.p.texts.feedback[action], nil)
 	return obs, true, err
 }
 
-func (r *runner) apply(op *operator) {
-	if op.extra >= 0 && len(r.p.extras[op.extra].when) > 0 {
-		r.applyConditional(r.p.extras[op.extra].when)
+func (r *runner) apply(g *group, op *operator) {
+	if op.extra >= 0 && g.extras[op.extra].own {
+		r.applyOwn(&g.extras[op.extra])
 		return
 	}
-	add := r.p.literals[op.literals+int32(op.need):][:op.add+op.del]
-	for _, l := range add[op.add:] {
-		w, bit := l>>7, uint64(1)<<(uint(l>>1)&63)
+	s := &r.p.rules.schemas[op.schema]
+	frame := g.frames[op.frame:]
+	for _, add := range [2]bool{false, true} {
+		for i := range s.Effects {
+			if e := &s.Effects[i]; e.Add == add {
+				r.set(r.p.bit(&e.Atom, frame), add)
+			}
+		}
+	}
+}
+
+func (r *runner) set(at int32, on bool) {
+	w, bit := at>>6, uint64(1)<<(uint(at)&63)
+	if on {
+		r.state[w] |= bit
+		r.yes[w] |= bit
+		r.no[w] &^= bit
+	} else {
 		r.state[w] &^= bit
 		r.yes[w] &^= bit
 		r.no[w] |= bit
 	}
-	for _, l := range add[:op.add] {
-		w, bit := l>>7, uint64(1)<<(uint(l>>1)&63)
-		r.state[w] |= bit
-		r.yes[w] |= bit
-		r.no[w] &^= bit
-	}
 }
 
-// applyConditional sets every effect in the text's facts, whether its
-// condition is met or not, as the reference does, and those whose condition is
-// met in the state, making false before making true.
-func (r *runner) applyConditional(effects []conditional) {
+// applyOwn sets the effects of an operator that has its own. Conditional ones
+// are set in the text's facts whether their condition is met or not, as the
+// reference does, and those whose condition is met in the state, making false
+// before making true.
+func (r *runner) applyOwn(x *extra) {
+	for _, at := range x.dels {
+		r.set(at, false)
+	}
+	for _, at := range x.adds {
+		r.set(at, true)
+	}
 	var fired []literal
-	for _, e := range effects {
-		if e.when == nil || e.when.holds(r.state) {
+	for _, e := range x.when {
+		if holds(e.when, r.state) {
 			fired = append(fired, e.lit)
 		}
 	}
@@ -164,7 +251,7 @@ func (r *runner) applyConditional(effects []conditional) {
 			r.state[w] &^= bit
 		}
 	}
-	for _, e := range effects {
+	for _, e := range x.when {
 		w, bit := e.lit>>7, uint64(1)<<(uint(e.lit>>1)&63)
 		if e.lit&1 == 0 {
 			r.yes[w] |= bit
@@ -177,31 +264,29 @@ func (r *runner) applyConditional(effects []conditional) {
 }
 
 func (r *runner) facts() []Fact {
-	g := r.p.game
 	var all []Fact
-	seen := map[atomKey]bool{}
-	for _, a := range g.task.Init {
-		key := packAtom(a.Pred, a.Args, nil)
-		if !g.task.Predicates[a.Pred].Fluent && !seen[key] {
-			seen[key] = true
-			args := make([]int32, len(a.Args))
-			for i := range args {
-				args[i] = a.Args[i].In(nil)
+	preds := r.p.game.task.Predicates
+	each := func(pred int, set bitset, as int) {
+		t := &r.p.tables[pred]
+		for at := t.base; at < t.base+t.size; at++ {
+			if !set.has(int(at)) {
+				continue
 			}
-			all = append(all, g.fact(a.Pred, args))
+			objs := t.fact(at)
+			args := make([]int32, t.arity)
+			for i := range args {
+				args[i] = int32(r.p.object[objs[i]])
+			}
+			all = append(all, r.p.game.fact(as, args))
 		}
 	}
-	for i, key := range r.p.atoms {
-		args := make([]int32, g.task.Predicates[key.pred()].Arity)
-		for j := range args {
-			args[j] = key.arg(j)
+	for pred := range preds {
+		if !preds[pred].Fluent {
+			each(pred, r.p.static, pred)
+			continue
 		}
-		if literal(i << 1).in(r.yes) {
-			all = append(all, g.fact(key.pred(), args))
-		}
-		if literal(i << 1).in(r.no) {
-			all = append(all, g.fact(key.pred()+len(g.task.Predicates), args))
-		}
+		each(pred, r.yes, pred)
+		each(pred, r.no, pred+len(preds))
 	}
 	return all
 }

@@ -1,63 +1,127 @@
 package alfworld
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oreo-go/oreo/alfworld/grammar"
 	"github.com/oreo-go/oreo/alfworld/pddl"
 )
 
+// texts are the compiled texts of a grammar.
+type texts struct {
+	intro     []part
+	templates [][]part // by action
+	feedback  [][]part
+}
+
+// maxEnv is how many placeholders may be bound at once; maxTextNodes how big
+// compiled texts may be.
+const (
+	maxEnv       = 48
+	maxTextNodes = 20_000
+)
+
+// part is one piece of a compiled text.
+type part struct {
+	kind    partKind
+	literal string
+	slot    int // printAttr
+	attr    grammar.Attr
+	choices []choice // choose
+	each    *query   // forEach, list
+	kids    []part   // forEach, list
+	empty   []part   // list: the words for no items, between items, before the last
+	between []part
+	last    []part
+	err     error // fail
+}
+
+type partKind uint8
+
+const (
+	printLiteral partKind = iota
+	printAttr
+	printTask
+	choose
+	forEach
+	list
+	fail
+)
+
+// choice is a rule: the first whose query has a match is taken.
+type choice struct {
+	when *query
+	kids []part
+}
+
+// query is a compiled conjunction of patterns.
+type query struct {
+	steps []pattern
+	never bool // some predicate has no facts at all
+}
+
+// pattern asks for facts of a predicate. The placeholders of its arguments are
+// bound already, or take the next slots.
+type pattern struct {
+	pred       int
+	negative   bool
+	bound      int // how many slots are bound before
+	arity      int
+	slots      [3]int32   // of bound placeholders; -1: fresh
+	types      [3]int32   // of the arguments
+	signatures [][3]int32 // types of the arguments of matching facts, in the order in which they are found
+}
+
 // textCompiler turns grammar texts into parts. Symbols are expanded in place,
 // because what a symbol says depends on the placeholders bound around it.
 type textCompiler struct {
-	c      *grounder
-	nodes  int
-	index  map[lookupID]*factIndex
-	sorted map[lookupID][]textFact // with key 0
-	byPred [][]int32               // atoms of each predicate
+	rules      *rules
+	predicates []pddl.Predicate
+	nodes      int
 
 	scope   []grammar.Arg // bound placeholders, by slot
 	depth   int
-	dynamic bool
-	simple  bool // no symbols, no new placeholders
-	uses    []int
+	dynamic bool // some query is about facts that change
 }
 
-// lookupID names an index over the facts of a predicate, to be shared.
-type lookupID struct {
-	pred  int
-	key   int // position of the argument it groups by, or -1
-	types string
-}
-
-func newTextCompiler(c *grounder) *textCompiler {
-	return &textCompiler{c: c, index: map[lookupID]*factIndex{}, sorted: map[lookupID][]textFact{}}
-}
-
-func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) (*text, error) {
-	t.scope, t.depth, t.dynamic, t.simple, t.uses = nil, 0, false, true, []int{}
-	for _, p := range params {
-		t.scope = append(t.scope, grammar.Arg{Var: p.Name, Type: t.c.game.paramType(p)})
-	}
-	if len(t.scope) > maxEnv {
-		return nil, tooBig("too many parameters")
-	}
-	parts, err := t.text(src)
-	if err != nil {
+// compileTexts compiles the first observation, the commands and the feedback of
+// each action.
+func compileTexts(r *rules, predicates []pddl.Predicate) (*texts, error) {
+	t := &textCompiler{rules: r, predicates: predicates}
+	out := &texts{}
+	var err error
+	if out.intro, err = t.compile(nil, grammar.Text{{Symbol: "intro"}}); err != nil {
 		return nil, err
 	}
-	out := &text{parts: parts, dynamic: t.dynamic}
-	if t.simple {
-		slices.Sort(t.uses)
-		out.uses = slices.Compact(t.uses)
+	for i, v := range r.verbs {
+		params := r.domain.Actions[i].Params
+		template, err := t.compile(params, v.Template)
+		if err != nil {
+			return nil, err
+		}
+		if t.dynamic {
+			return nil, tooBig(fmt.Sprintf("the template of action %q depends on the state", v.Name))
+		}
+		feedback, err := t.compile(params, v.Feedback)
+		if err != nil {
+			return nil, err
+		}
+		out.templates, out.feedback = append(out.templates, template), append(out.feedback, feedback)
 	}
 	return out, nil
 }
 
-func (t *textCompiler) compileSymbol(name string) (*text, error) {
-	return t.compile(nil, grammar.Text{{Symbol: name}})
+func (t *textCompiler) compile(params []pddl.Var, src grammar.Text) ([]part, error) {
+	t.scope, t.depth, t.dynamic = nil, 0, false
+	for _, p := range params {
+		t.scope = append(t.scope, grammar.Arg{Var: p.Name, Type: t.rules.paramType(p)})
+	}
+	if len(t.scope) > maxEnv {
+		return nil, tooBig("too many parameters")
+	}
+	return t.text(src)
 }
 
 func (t *textCompiler) text(src grammar.Text) ([]part, error) {
@@ -110,7 +174,6 @@ func (t *textCompiler) part(src *grammar.Part) ([]part, error) {
 func (t *textCompiler) item(src *grammar.Part) ([]part, error) {
 	switch {
 	case src.Symbol != "":
-		t.simple = false
 		return t.symbol(src.Symbol)
 	case src.Expr != nil:
 		return t.expr(src.Expr), nil
@@ -136,7 +199,6 @@ func (t *textCompiler) expr(e grammar.Expr) []part {
 			if slot < 0 {
 				return []part{{kind: fail, err: unbound(term.Var)}}
 			}
-			t.uses = append(t.uses, slot)
 			switch term.Attr {
 			case grammar.IndefiniteArticle:
 				parts = append(parts, part{literal: grammar.Indefinite})
@@ -163,7 +225,10 @@ func (t *textCompiler) slot(name string) int {
 }
 
 func (t *textCompiler) symbol(name string) ([]part, error) {
-	rules, known := t.c.game.grammar.Rules[name]
+	if name == taskSymbol && t.rules.source.hasTask {
+		return []part{{kind: printTask}}, nil
+	}
+	rules, known := t.rules.grammar.Rules[name]
 	if !known {
 		return []part{{kind: fail, err: fmt.Errorf("grammar: no rule for symbol #%s#", name)}}, nil
 	}
@@ -201,134 +266,76 @@ func (t *textCompiler) symbol(name string) ([]part, error) {
 func (t *textCompiler) query(q grammar.Query) (*query, error) {
 	out := &query{}
 	for i := range q {
-		pred := t.c.game.textPredicate(q[i].Pred)
-		if pred < 0 || t.c.game.arity(pred) != len(q[i].Args) {
+		pred, negative := textPredicate(t.predicates, q[i].Pred)
+		if pred < 0 || t.predicates[pred].Arity != len(q[i].Args) {
 			out.never = true
 			continue
 		}
-		l, err := t.lookup(pred, &q[i])
+		p, err := t.pattern(pred, &q[i])
 		if err != nil {
 			return nil, err
 		}
-		out.steps = append(out.steps, l)
+		p.negative = negative
+		out.never = out.never || len(p.signatures) == 0
+		out.steps = append(out.steps, p)
 	}
 	return out, nil
 }
 
-// lookup prepares one pattern; new placeholders join the scope.
-func (t *textCompiler) lookup(pred int, pat *grammar.Pattern) (lookup, error) {
-	l := lookup{negative: pred >= len(t.c.task.Predicates), key: -1, bound: len(t.scope)}
-	id := lookupID{pred: pred, key: -1}
+// pattern prepares one pattern; new placeholders join the scope.
+func (t *textCompiler) pattern(pred int, pat *grammar.Pattern) (pattern, error) {
+	p := pattern{pred: pred, bound: len(t.scope), arity: len(pat.Args)}
+	if p.arity > 3 {
+		return p, tooBig(fmt.Sprintf("predicate %q has more than three arguments", pat.Pred))
+	}
 	var fresh []grammar.Arg
 	for i, a := range pat.Args {
-		id.types += a.Type + ","
+		p.types[i] = int32(t.rules.domain.TypeID(a.Type))
 		slot := slices.Index(t.scope, a)
 		switch {
-		case slot < 0 && slices.Contains(fresh, a):
-			return l, tooBig("a placeholder occurs twice in one pattern")
-		case slot < 0:
-			fresh = append(fresh, a)
-			t.simple = false
+		case slot >= 0:
+		case slices.Contains(fresh, a):
+			return p, tooBig("a placeholder occurs twice in one pattern")
 		default:
-			t.uses = append(t.uses, slot)
-			if id.key < 0 {
-				id.key, l.key = i, slot
-				continue
-			}
+			fresh = append(fresh, a)
 		}
-		l.args = append(l.args, argument{i, slot})
+		p.slots[i] = int32(slot)
 	}
 	if t.scope = append(t.scope, fresh...); len(t.scope) > maxEnv {
-		return l, tooBig("too many placeholders")
+		return p, tooBig("too many placeholders")
 	}
-	if l.factIndex = t.index[id]; l.factIndex == nil {
-		l.factIndex = t.build(id, t.c.game.signatures(pat))
-		t.index[id] = l.factIndex
+	signatures := t.rules.signatures(pat)
+	if len(signatures) >= maxSignatures {
+		return p, tooBig("too many types")
 	}
-	if t.c.task.Predicates[pred%len(t.c.task.Predicates)].Fluent {
-		t.dynamic = true
+	for _, sig := range signatures {
+		var s [3]int32
+		for i := range sig {
+			s[i] = int32(sig[i])
+		}
+		p.signatures = append(p.signatures, s)
 	}
-	return l, nil
+	t.dynamic = t.dynamic || t.predicates[pred].Fluent
+	return p, nil
 }
 
-// textFact is a fact that the text may see at some time; order sorts facts as
-// the reference finds them: by type signature, then by identifiers.
-type textFact struct {
-	order uint64
-	key   atomKey
-	atom  int32
+// unbound is found when a text is compiled but counts only if the text is
+// reached.
+func unbound(name string) error {
+	return fmt.Errorf("grammar: placeholder %q is not bound", name)
 }
 
-// build indexes the facts of a pattern.
-func (t *textCompiler) build(id lookupID, signatures [][]int) *factIndex {
-	sorted := lookupID{pred: id.pred, types: id.types}
-	facts, known := t.sorted[sorted]
-	if !known {
-		facts = t.facts(id.pred, signatures)
-		slices.SortFunc(facts, func(a, b textFact) int { return cmp.Compare(a.order, b.order) })
-		t.sorted[sorted] = facts
+// textPredicate finds what a pattern of the grammar asks for: a predicate, or
+// the facts that say it was made false; -1 where there can be none.
+func textPredicate(predicates []pddl.Predicate, name string) (pred int, negative bool) {
+	find := func(name string) int {
+		return slices.IndexFunc(predicates, func(p pddl.Predicate) bool { return p.Name == name })
 	}
-	x := &factIndex{list: make([]candidate, len(facts))}
-	var fill []int32
-	if id.key >= 0 {
-		x.from = make([]int32, len(t.c.task.Objects)+1)
-		for _, f := range facts {
-			x.from[f.key.arg(id.key)+1]++
-		}
-		for o := range t.c.task.Objects {
-			x.from[o+1] += x.from[o]
-		}
-		fill = slices.Clone(x.from)
+	if pred = find(name); pred >= 0 {
+		return pred, false
 	}
-	for i, f := range facts {
-		at := int32(i)
-		if id.key >= 0 {
-			o := f.key.arg(id.key)
-			at = fill[o]
-			fill[o]++
-		}
-		x.list[at] = candidate{f.atom, [3]int32{f.key.arg(0), f.key.arg(1), f.key.arg(2)}}
+	if rest, negative := strings.CutPrefix(name, "not_"); negative {
+		return find(rest), true
 	}
-	return x
-}
-
-func (t *textCompiler) facts(pred int, signatures [][]int) []textFact {
-	n := len(t.c.task.Predicates)
-	arity := t.c.game.arity(pred)
-	var out []textFact
-	add := func(atom int32, key atomKey) {
-		for s, sig := range signatures {
-			fits, order := true, uint64(s)
-			for i := range 3 {
-				order <<= 16
-				if i < arity {
-					o := key.arg(i)
-					fits = fits && t.c.task.Objects[o].Type == sig[i]
-					order |= uint64(t.c.game.rank[o])
-				}
-			}
-			if fits {
-				out = append(out, textFact{order, key, atom})
-				return
-			}
-		}
-	}
-	if !t.c.task.Predicates[pred%n].Fluent {
-		if pred < n {
-			for _, key := range t.c.facts[pred] {
-				add(-1, key)
-			}
-		}
-		return out
-	}
-	if t.byPred == nil {
-		t.byPred = make([][]int32, n)
-		for id, key := range t.c.atoms {
-			t.byPred[key.pred()] = append(t.byPred[key.pred()], int32(id))
-		}
-	}
-	for _, id := range t.byPred[pred%n] {
-		add(id, t.c.atoms[id])
-	}
-	return out
+	return -1, false
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/oreo-go/oreo/alfworld"
 )
@@ -76,7 +75,7 @@ func Plan(env *alfworld.Env, cfg Config) ([]Step, error) {
 
 // moveVerb tells how the text edition of the game puts things down.
 func moveVerb(env *alfworld.Env) func(o, r string) string {
-	if strings.Contains(env.Game().Grammar, `"put {o} in/on {r}"`) {
+	if env.Game().Verb("PutObject") == "put" {
 		return func(o, r string) string { return "put " + o + " in/on " + r }
 	}
 	return func(o, r string) string { return "move " + o + " to " + r }

@@ -8,11 +8,12 @@ import (
 // Limits on what a file may ask for. Real games are two orders of magnitude
 // below each of them.
 const (
-	maxDepth   = 100     // nesting of parentheses
-	maxNodes   = 150_000 // atoms and lists in one text
-	maxObjects = 5_000
-	maxArity   = 16
-	maxSlots   = 64 // parameters and quantified variables of one action
+	maxDepth      = 100     // nesting of parentheses
+	maxNodes      = 150_000 // atoms and lists in one text
+	maxObjects    = 5_000
+	maxPredicates = 5_000
+	maxArity      = 16
+	maxSlots      = 64 // parameters and quantified variables of one action
 )
 
 // node is one atom or one parenthesised list, with the line it starts on.
@@ -41,10 +42,11 @@ type reader struct {
 	nodes int
 	open  []node // of the lists being read
 	block []node // where finished lists are laid out
+	name  []byte // the last name read
 }
 
 func readOne(text string) (node, error) {
-	r := &reader{text: strings.ToLower(text), line: 1}
+	r := &reader{text: text, line: 1}
 	n, err := r.next(0)
 	if err != nil {
 		return node{}, err
@@ -52,11 +54,15 @@ func readOne(text string) (node, error) {
 	if !n.isList() {
 		return node{}, fmt.Errorf("line %d: want (define ...), got %q", n.line, n.atom)
 	}
-	r.skip()
-	if r.pos < len(r.text) {
-		return node{}, fmt.Errorf("line %d: text after the closing parenthesis: %.20q", r.line, r.text[r.pos:])
+	return n, r.end()
+}
+
+// end is an error where more text follows.
+func (r *reader) end() error {
+	if r.skip(); r.pos < len(r.text) {
+		return fmt.Errorf("line %d: text after the closing parenthesis: %.20q", r.line, r.text[r.pos:])
 	}
-	return n, nil
+	return nil
 }
 
 func (r *reader) skip() {
@@ -81,41 +87,79 @@ func (r *reader) skip() {
 }
 
 func (r *reader) next(depth int) (node, error) {
-	r.skip()
-	if r.pos == len(r.text) {
-		return node{}, fmt.Errorf("line %d: the text ends inside a list: a ) is missing", r.line)
-	}
-	if r.nodes++; r.nodes > maxNodes {
-		return node{}, fmt.Errorf("line %d: more than %d symbols", r.line, maxNodes)
-	}
 	if depth > maxDepth {
 		return node{}, fmt.Errorf("line %d: parentheses nest deeper than %d", r.line, maxDepth)
 	}
-	start := r.line
+	opens, err := r.token()
+	if err != nil {
+		return node{}, err
+	}
+	if !opens {
+		return node{atom: string(r.name), line: r.line}, nil
+	}
+	return r.rest(node{line: r.line}, depth)
+}
+
+// rest reads what is left of a list up to its closing parenthesis.
+func (r *reader) rest(n node, depth int) (node, error) {
+	first := len(r.open)
+	r.open = append(r.open, n.list...)
+	for !r.closes() {
+		kid, err := r.next(depth + 1)
+		if err != nil {
+			return node{}, err
+		}
+		r.open = append(r.open, kid)
+	}
+	return node{line: n.line, list: r.close(first)}, nil
+}
+
+// closes passes a closing parenthesis.
+func (r *reader) closes() bool {
+	if r.skip(); r.pos < len(r.text) && r.text[r.pos] == ')' {
+		r.pos++
+		return true
+	}
+	return false
+}
+
+// token passes an opening parenthesis, or a name, which it leaves in r.name in
+// lower case.
+func (r *reader) token() (opens bool, err error) {
+	r.skip()
+	if r.pos == len(r.text) {
+		return false, fmt.Errorf("line %d: the text ends inside a list: a ) is missing", r.line)
+	}
+	if r.nodes++; r.nodes > maxNodes {
+		return false, fmt.Errorf("line %d: more than %d symbols", r.line, maxNodes)
+	}
 	switch r.text[r.pos] {
 	case ')':
-		return node{}, fmt.Errorf("line %d: a ) without its (", r.line)
+		return false, fmt.Errorf("line %d: a ) without its (", r.line)
 	case '(':
 		r.pos++
-		first := len(r.open)
-		for {
-			r.skip()
-			if r.pos < len(r.text) && r.text[r.pos] == ')' {
-				r.pos++
-				return node{line: start, list: r.close(first)}, nil
-			}
-			kid, err := r.next(depth + 1)
-			if err != nil {
-				return node{}, err
-			}
-			r.open = append(r.open, kid)
-		}
+		return true, nil
 	}
 	from := r.pos
-	for r.pos < len(r.text) && !ends[r.text[r.pos]] {
+	name := r.name[:0]
+	ascii := byte(0)
+	for r.pos < len(r.text) {
+		c := r.text[r.pos]
+		l := lower[c]
+		if l == 0 {
+			break
+		}
+		ascii |= c
+		name = append(name, l)
 		r.pos++
 	}
-	return node{atom: r.text[from:r.pos], line: start}, nil
+	if ascii >= 0x80 {
+		name = append(name[:0], strings.ToLower(r.text[from:r.pos])...)
+	}
+	if r.name = name; len(name) == 0 {
+		return false, fmt.Errorf("line %d: a NUL byte", r.line)
+	}
+	return false, nil
 }
 
 // close takes the nodes from first on off the open ones.
@@ -131,10 +175,16 @@ func (r *reader) close(first int) []node {
 	return done
 }
 
-// ends marks the bytes that end a name.
-var ends = func() (t [256]bool) {
-	for _, c := range []byte("() \t\r\n\f\v;") {
-		t[c] = true
+// lower maps the bytes of names to lower case; 0 marks those that end a name.
+var lower = func() (t [256]byte) {
+	for i := range t {
+		t[i] = byte(i)
+		if i >= 'A' && i <= 'Z' {
+			t[i] += 'a' - 'A'
+		}
+	}
+	for _, c := range []byte("\x00() \t\r\n\f\v;") {
+		t[c] = 0
 	}
 	return t
 }()

@@ -6,9 +6,9 @@ import "fmt"
 const maxDisjuncts = 64
 
 // normalise splits the precondition of every action into disjuncts.
-func (t *Task) normalise() error {
-	for i := range t.Actions {
-		a := &t.Actions[i]
+func (d *Domain) normalise() error {
+	for i := range d.Actions {
+		a := &d.Actions[i]
 		parts, err := disjuncts(negationNormal(a.pre, false))
 		if err != nil {
 			return fmt.Errorf("action %s: precondition: %w", a.Name, err)
@@ -17,10 +17,10 @@ func (t *Task) normalise() error {
 			p.Action = i
 			p.Vars = append(append([]Var(nil), a.Params...), p.Vars...)
 			p.Effects = a.effects
-			t.Schemas = append(t.Schemas, p)
+			d.Schemas = append(d.Schemas, p)
 		}
 		for _, e := range a.effects {
-			t.Predicates[e.Atom.Pred].Fluent = true
+			d.Predicates[e.Atom.Pred].Fluent = true
 		}
 	}
 	return nil

@@ -2,42 +2,56 @@ package pddl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Parse reads a domain and a problem. Errors name the text, the line, the
 // offending symbol and, for a feature outside the subset, the feature.
 func Parse(domain, problem string) (*Task, error) {
-	p := &parser{
-		task:    &Task{Types: []Type{{Name: "object", Parent: -1}}},
-		types:   map[string]int{"object": 0},
-		objects: map[string]int{},
-		preds:   map[string]int{},
+	d, err := ParseDomain(domain)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.domain(domain); err != nil {
-		return nil, fmt.Errorf("pddl_domain: %w", err)
-	}
-	if err := p.problem(problem); err != nil {
-		return nil, fmt.Errorf("pddl_problem: %w", err)
-	}
-	// Actions come after the objects they may mention.
-	for _, n := range p.actions {
-		if err := p.action(n); err != nil {
-			return nil, fmt.Errorf("pddl_domain: %w", err)
-		}
-	}
-	if err := p.task.normalise(); err != nil {
-		return nil, fmt.Errorf("pddl_domain: %w", err)
-	}
-	return p.task, nil
+	return d.Task(problem)
 }
 
+// ParseDomain reads a domain, which any number of problems may share.
+func ParseDomain(text string) (*Domain, error) {
+	p := &parser{
+		types:    []Type{{Name: "object", Parent: -1}},
+		typeID:   map[string]int{"object": 0},
+		objectID: map[string]int{},
+		predID:   map[string]int{},
+	}
+	actions, err := p.domain(text)
+	if err != nil {
+		return nil, fmt.Errorf("pddl_domain: %w", err)
+	}
+	d := &Domain{}
+	for _, n := range actions {
+		a, err := p.action(n)
+		if err != nil {
+			return nil, fmt.Errorf("pddl_domain: %w", err)
+		}
+		d.Actions = append(d.Actions, a)
+	}
+	d.Types, d.Constants, d.Predicates = p.types, slices.Clip(p.objects), slices.Clip(p.predicates)
+	d.typeID, d.objectID, d.predID = p.typeID, p.objectID, p.predID
+	if err := d.normalise(); err != nil {
+		return nil, fmt.Errorf("pddl_domain: %w", err)
+	}
+	return d, nil
+}
+
+// parser reads a domain, or a problem on top of one.
 type parser struct {
-	task    *Task
-	types   map[string]int
-	objects map[string]int
-	preds   map[string]int
-	actions []node
+	shared     *Domain // of a problem: its tables are only read
+	types      []Type
+	objects    []Object
+	predicates []Predicate
+
+	typeID, objectID, predID map[string]int
 
 	// scope of the formula being read
 	vars  []Var
@@ -60,10 +74,11 @@ func sections(text, kind string) ([]node, error) {
 	return top.list[2:], nil
 }
 
-func (p *parser) domain(text string) error {
+// domain returns the actions, which come after all that they may mention.
+func (p *parser) domain(text string) (actions []node, err error) {
 	parts, err := sections(text, "domain")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, n := range parts {
 		switch h := n.head(); h {
@@ -71,47 +86,19 @@ func (p *parser) domain(text string) error {
 		case ":types":
 			err = p.declareTypes(n.list[1:])
 		case ":constants":
-			err = p.declareObjects(n.list[1:])
+			err = typed(n.list[1:], func(n node, typ string) error { return p.declareObject(n.atom, typ, n.line) })
 		case ":predicates":
 			err = p.declarePredicates(n.list[1:])
 		case ":action":
-			p.actions = append(p.actions, n)
+			actions = append(actions, n)
 		default:
 			err = bad(n, "not supported: section %q", h)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
-}
-
-func (p *parser) problem(text string) error {
-	parts, err := sections(text, "problem")
-	if err != nil {
-		return err
-	}
-	for _, n := range parts {
-		switch h := n.head(); h {
-		case ":domain", ":requirements", ":metric":
-		case ":objects":
-			err = p.declareObjects(n.list[1:])
-		case ":init":
-			err = p.initFacts(n.list[1:])
-		case ":goal":
-			if len(n.list) != 2 {
-				return bad(n, ":goal wants one formula")
-			}
-			p.vars, p.slots = nil, 0
-			p.task.Goal, err = p.formula(n.list[1])
-		default:
-			err = bad(n, "not supported: section %q", h)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return actions, nil
 }
 
 // typed reads "a b - t c" into names with type names, "object" by default.
@@ -146,9 +133,9 @@ func typed(list []node, yield func(n node, typ string) error) error {
 func (p *parser) declareTypes(list []node) error {
 	parents := map[string]string{}
 	if err := typed(list, func(n node, parent string) error {
-		if _, known := p.types[n.atom]; !known {
-			p.types[n.atom] = len(p.task.Types)
-			p.task.Types = append(p.task.Types, Type{Name: strings.Clone(n.atom), Parent: 0})
+		if _, known := p.typeID[n.atom]; !known {
+			p.typeID[n.atom] = len(p.types)
+			p.types = append(p.types, Type{Name: strings.Clone(n.atom), Parent: 0})
 		}
 		if n.atom != "object" { // alfred declares object, which is also the root
 			parents[n.atom] = parent
@@ -157,54 +144,54 @@ func (p *parser) declareTypes(list []node) error {
 	}); err != nil {
 		return err
 	}
-	for i := range p.task.Types {
-		name := p.task.Types[i].Name
+	for i := range p.types {
+		name := p.types[i].Name
 		parent, named := parents[name]
 		if !named {
 			continue
 		}
-		id, known := p.types[parent]
+		id, known := p.typeID[parent]
 		if !known {
 			return fmt.Errorf("type %q: parent %q is not declared", name, parent)
 		}
-		p.task.Types[i].Parent = id
+		p.types[i].Parent = id
 	}
-	for i := range p.task.Types {
+	for i := range p.types {
 		steps := 0
-		for t := i; t >= 0; t = p.task.Types[t].Parent {
-			if steps++; steps > len(p.task.Types) {
-				return fmt.Errorf("type %q is its own ancestor", p.task.Types[i].Name)
+		for t := i; t >= 0; t = p.types[t].Parent {
+			if steps++; steps > len(p.types) {
+				return fmt.Errorf("type %q is its own ancestor", p.types[i].Name)
 			}
 		}
 	}
 	return nil
 }
 
-func (p *parser) declareObjects(list []node) error {
-	return typed(list, func(n node, typ string) error {
-		id, known := p.types[typ]
-		if !known {
-			return bad(n, "object %q has type %q, which is not declared", n.atom, typ)
+// declareObject gives an object its type. A name that formulas mention has none
+// until it is declared.
+func (p *parser) declareObject(name, typ string, line int) error {
+	id, known := p.typeID[typ]
+	if !known {
+		return fmt.Errorf("line %d: object %q has type %q, which is not declared", line, name, typ)
+	}
+	if old, twice := p.objectID[name]; twice {
+		if have := p.objects[old].Type; have >= 0 && have != id {
+			return fmt.Errorf("line %d: object %q is declared twice, with different types", line, name)
 		}
-		if old, twice := p.objects[n.atom]; twice {
-			if p.task.Objects[old].Type != id {
-				return bad(n, "object %q is declared twice, with different types", n.atom)
-			}
-			return nil
-		}
-		if len(p.task.Objects) == maxObjects {
-			return bad(n, "more than %d objects", maxObjects)
-		}
-		p.addObject(n.atom, id)
+		p.objects[old].Type = id
 		return nil
-	})
+	}
+	if len(p.objects) >= maxObjects {
+		return fmt.Errorf("line %d: more than %d objects", line, maxObjects)
+	}
+	p.addObject(strings.Clone(name), id) // names outlive the text
+	return nil
 }
 
 func (p *parser) addObject(name string, typ int) int {
-	id := len(p.task.Objects)
-	name = strings.Clone(name) // names outlive the text
-	p.objects[name] = id
-	p.task.Objects = append(p.task.Objects, Object{Name: name, Type: typ})
+	id := len(p.objects)
+	p.objectID[name] = id
+	p.objects = append(p.objects, Object{Name: name, Type: typ})
 	return id
 }
 
@@ -217,67 +204,46 @@ func (p *parser) declarePredicates(list []node) error {
 		if err := typed(n.list[1:], func(node, string) error { arity++; return nil }); err != nil {
 			return err
 		}
-		if _, err := p.pred(n, arity); err != nil {
+		if _, err := p.pred(n.head(), arity, n.line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *parser) pred(n node, arity int) (int, error) {
-	name := n.head()
-	id, known := p.preds[name]
+// pred numbers a predicate by its first use.
+func (p *parser) pred(name string, arity, line int) (int, error) {
+	id, known := p.predID[name]
+	if !known && p.shared != nil {
+		id, known = p.shared.predID[name]
+	}
 	if !known {
 		if arity > maxArity {
-			return 0, bad(n, "predicate %q has %d arguments; at most %d are supported", name, arity, maxArity)
+			return 0, fmt.Errorf("line %d: predicate %q has %d arguments; at most %d are supported", line, name, arity, maxArity)
 		}
-		id = len(p.task.Predicates)
-		p.preds[name] = id
-		p.task.Predicates = append(p.task.Predicates, Predicate{Name: strings.Clone(name), Arity: arity})
+		if len(p.predicates) == maxPredicates {
+			return 0, fmt.Errorf("line %d: more than %d predicates", line, maxPredicates)
+		}
+		id = len(p.predicates)
+		name = strings.Clone(name)
+		p.predID[name] = id
+		p.predicates = append(p.predicates, Predicate{Name: name, Arity: arity})
 	}
-	if want := p.task.Predicates[id].Arity; want != arity {
-		return 0, bad(n, "predicate %q has %d arguments here, %d where it was declared", name, arity, want)
+	if want := p.predicates[id].Arity; want != arity {
+		return 0, fmt.Errorf("line %d: predicate %q has %d arguments here, %d where it was declared", line, name, arity, want)
 	}
 	return id, nil
 }
 
-func (p *parser) initFacts(list []node) error {
-	for _, n := range list {
-		if !n.isList() || n.head() == "" {
-			return bad(n, "want a fact, got %q", n.atom)
-		}
-		if n.head() == "=" { // a number, such as a distance
-			continue
-		}
-		if n.head() == "not" {
-			continue // what is not said is false already
-		}
-		pred, err := p.pred(n, len(n.list)-1)
-		if err != nil {
-			return err
-		}
-		a := Atom{Pred: pred, Args: make([]Term, 0, len(n.list)-1)}
-		for _, arg := range n.list[1:] {
-			id, known := p.objects[arg.atom]
-			if !known {
-				return bad(arg, "fact %q: object %q is not declared", n.head(), arg.atom)
-			}
-			a.Args = append(a.Args, Const(id))
-		}
-		p.task.Init = append(p.task.Init, a)
-	}
-	return nil
-}
-
-func (p *parser) action(n node) error {
+func (p *parser) action(n node) (Action, error) {
 	if len(n.list) < 2 || n.list[1].isList() {
-		return bad(n, "an action without a name")
+		return Action{}, bad(n, "an action without a name")
 	}
 	a := Action{Name: strings.Clone(n.list[1].atom), pre: Formula{Op: And}}
 	p.vars, p.slots = nil, 0
 	rest := n.list[2:]
 	if len(rest)%2 != 0 {
-		return bad(n, "action %s: a section has no value", a.Name)
+		return a, bad(n, "action %s: a section has no value", a.Name)
 	}
 	var err error
 	for i := 0; i < len(rest) && err == nil; i += 2 {
@@ -294,11 +260,10 @@ func (p *parser) action(n node) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("action %s: %w", a.Name, err)
+		return a, fmt.Errorf("action %s: %w", a.Name, err)
 	}
 	a.Slots = p.slots
-	p.task.Actions = append(p.task.Actions, a)
-	return nil
+	return a, nil
 }
 
 // declareVars gives each variable a slot and puts it in scope.
@@ -308,7 +273,7 @@ func (p *parser) declareVars(list []node) ([]Var, error) {
 		if !strings.HasPrefix(n.atom, "?") {
 			return bad(n, "want a ?variable, got %q", n.atom)
 		}
-		id, known := p.types[typ]
+		id, known := p.typeID[typ]
 		if !known {
 			id = -1
 		}
@@ -335,15 +300,15 @@ func (p *parser) term(n node) (Term, error) {
 		}
 		return 0, bad(n, "variable %q is not in scope", n.atom)
 	}
-	id, known := p.objects[n.atom]
+	id, known := p.objectID[n.atom]
 	if !known {
-		id = p.addObject(n.atom, -1)
+		id = p.addObject(strings.Clone(n.atom), -1)
 	}
 	return Const(id), nil
 }
 
 func (p *parser) atom(n node) (Atom, error) {
-	pred, err := p.pred(n, len(n.list)-1)
+	pred, err := p.pred(n.head(), len(n.list)-1, n.line)
 	if err != nil {
 		return Atom{}, err
 	}

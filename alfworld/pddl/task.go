@@ -11,15 +11,45 @@
 // are not checked.
 package pddl
 
-// Task is one domain with one problem.
-type Task struct {
+import "iter"
+
+// Domain is what all games of a kind share. It does not change once it is read.
+type Domain struct {
 	Types      []Type
-	Objects    []Object
+	Constants  []Object // declared, or mentioned by actions
 	Predicates []Predicate
-	Init       []Atom // constants only
-	Goal       Formula
 	Actions    []Action
 	Schemas    []Schema
+
+	typeID, objectID, predID map[string]int
+}
+
+// Task is one domain with one problem.
+type Task struct {
+	Domain     *Domain
+	Objects    []Object    // the domain's constants, then those of the problem
+	Predicates []Predicate // the domain's, then those of the problem
+	Goal       Formula
+
+	// The facts of :init: their predicates, and the arguments of one after the
+	// other.
+	init []uint16
+	args []uint16
+}
+
+// Init yields the facts that hold at the start: a predicate and objects. The
+// slice is only to be read.
+func (t *Task) Init() iter.Seq2[int, []uint16] {
+	return func(yield func(int, []uint16) bool) {
+		args := t.args
+		for _, pred := range t.init {
+			n := t.Predicates[pred].Arity
+			if !yield(int(pred), args[:n:n]) {
+				return
+			}
+			args = args[n:]
+		}
+	}
 }
 
 // Type is a node of the type tree; Parent is -1 at the root, which is "object".
@@ -131,11 +161,11 @@ func (e Effect) Unconditional() bool {
 }
 
 // IsA reports whether an object of type t can stand where want is asked.
-func (t *Task) IsA(typ, want int) bool {
+func (d *Domain) IsA(typ, want int) bool {
 	if want < 0 || typ < 0 {
 		return false
 	}
-	for ; typ >= 0; typ = t.Types[typ].Parent {
+	for ; typ >= 0; typ = d.Types[typ].Parent {
 		if typ == want {
 			return true
 		}
@@ -144,25 +174,12 @@ func (t *Task) IsA(typ, want int) bool {
 }
 
 // TypeID finds a type by name, -1 when there is none.
-func (t *Task) TypeID(name string) int {
-	for i := range t.Types {
-		if t.Types[i].Name == name {
-			return i
-		}
+func (d *Domain) TypeID(name string) int {
+	if id, known := d.typeID[name]; known {
+		return id
 	}
 	return -1
 }
 
-// OfType lists the objects that v ranges over.
-func (t *Task) OfType(typ int) []int32 {
-	var ids []int32
-	for i := range t.Objects {
-		if t.IsA(t.Objects[i].Type, typ) {
-			ids = append(ids, int32(i))
-		}
-	}
-	return ids
-}
-
 // FrameSize is the number of slots a binding of schema s needs.
-func (t *Task) FrameSize(s *Schema) int { return t.Actions[s.Action].Slots }
+func (d *Domain) FrameSize(s *Schema) int { return d.Actions[s.Action].Slots }

@@ -68,10 +68,10 @@ func (a seen) equal(b seen) bool {
 
 // measure holds processor seconds of games played.
 type measure struct {
-	games, steps       int
-	pySteps, ourSteps  float64
-	pyLoad, ourLoad    float64
-	ourStepped, loaded float64 // how often we did it
+	games, steps      int
+	pySteps, ourSteps float64
+	pyLoad, ourLoad   float64
+	ourStepped        float64 // how many steps we did
 }
 
 func (m *measure) add(o measure) {
@@ -80,15 +80,15 @@ func (m *measure) add(o measure) {
 	m.pySteps += o.pySteps
 	m.ourSteps += o.ourSteps / o.ourStepped * float64(o.steps) // for the same steps
 	m.pyLoad += o.pyLoad
-	m.ourLoad += o.ourLoad / o.loaded
-	m.ourStepped, m.loaded = float64(m.steps), 1
+	m.ourLoad += o.ourLoad
+	m.ourStepped = float64(m.steps)
 }
 
 func (m *measure) stepRatio() float64 {
 	return (m.pySteps / float64(m.steps)) / (m.ourSteps / m.ourStepped)
 }
 
-func (m *measure) loadRatio() float64 { return m.pyLoad / (m.ourLoad / m.loaded) }
+func (m *measure) loadRatio() float64 { return m.pyLoad / m.ourLoad }
 
 func (m *measure) row(name string) {
 	if len(name) > 58 {
@@ -96,13 +96,13 @@ func (m *measure) row(name string) {
 	}
 	fmt.Printf("%-58s %9.2f %12.0f %9.0f %9.2f %9.2f %9.0f\n", name,
 		float64(m.steps)/m.pySteps, m.ourStepped/m.ourSteps, m.stepRatio(),
-		m.pyLoad, m.ourLoad/m.loaded*1000, m.loadRatio())
+		m.pyLoad, m.ourLoad*1000, m.loadRatio())
 }
 
 // compare plays one random walk in both engines.
 func compare(p *peer, dir string, spec alfworld.Spec, seed uint64, steps int, timed bool) (measure, error) {
 	m := measure{games: 1}
-	path := filepath.Join(dir, alfworld.GameFile)
+	path := filepath.Join(dir, "compared.tw-pddl")
 	if err := os.WriteFile(path, spec.JSON(), 0o644); err != nil {
 		return m, err
 	}
@@ -137,7 +137,7 @@ func compare(p *peer, dir string, spec alfworld.Spec, seed uint64, steps int, ti
 	}
 	m.pySteps, m.pyLoad = spent.Steps, spent.Load+spent.Reset
 	if timed {
-		err = m.time(path, game, commands, ours)
+		err = m.timeSteps(game, commands, ours)
 	}
 	return m, err
 }
@@ -183,11 +183,11 @@ func walk(game *alfworld.Game, seed uint64, steps int) (commands []string, out [
 	}
 }
 
-// repeat is how long each of our timings takes at least.
+// repeat is how long the timing of our steps takes at least.
 const repeat = 300 * time.Millisecond
 
-// time repeats the same walk, comparing as it goes, and the loading.
-func (m *measure) time(path string, game *alfworld.Game, commands []string, want []seen) error {
+// timeSteps repeats the same walk, comparing as it goes.
+func (m *measure) timeSteps(game *alfworld.Game, commands []string, want []seen) error {
 	env := game.NewEnv()
 	var buf []string
 	var err error
@@ -216,20 +216,6 @@ func (m *measure) time(path string, game *alfworld.Game, commands []string, want
 				return fmt.Errorf("observations differ when repeated")
 			}
 		}
-	}
-	for spent := time.Duration(0); spent < repeat; {
-		start := cpu()
-		for range 20 {
-			g, err := alfworld.Load(path)
-			if err != nil {
-				return err
-			}
-			if _, err := g.NewEnv().Reset(); err != nil {
-				return err
-			}
-		}
-		spent += cpu() - start
-		m.ourLoad, m.loaded = spent.Seconds(), m.loaded+20
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ package main
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,10 @@ func bench() error {
 	if err != nil {
 		return err
 	}
+	loads, err := timeLoads(dir, split, timed, false)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("%-58s %9s %12s %9s %9s %9s %9s\n", "game", "py step/s", "our step/s", "ratio", "py load s", "our ms", "ratio")
 	var sum measure
 	for i, spec := range timed {
@@ -66,6 +71,7 @@ func bench() error {
 		if err != nil {
 			return err
 		}
+		m.ourLoad = loads[i]
 		m.row(spec.ID)
 		sum.add(m)
 	}
@@ -75,6 +81,17 @@ func bench() error {
 		return err
 	}
 	fmt.Printf("\nobservations, commands, won and score equal: %d games, %d steps; own games: %d, %d steps\n", sum.games, sum.steps, ownGames, own)
+	cold, err := timeLoads(dir, split, timed, true)
+	if err != nil {
+		return err
+	}
+	alone := sum
+	alone.ourLoad = 0
+	for _, s := range cold {
+		alone.ourLoad += s
+	}
+	fmt.Printf("load and reset: each of %d games once in turn, %.0fx; if every game had a domain and grammar of its own, %.0fx\n",
+		len(split)+len(timed), sum.loadRatio(), alone.loadRatio())
 	if err := more(timed, split); err != nil {
 		return err
 	}
@@ -113,11 +130,7 @@ func peerPython() (string, error) {
 // timedGames takes games of every task type and of both editions, and the whole
 // split they come from.
 func timedGames() (few, split []alfworld.Spec, err error) {
-	root := os.Getenv("OREO_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "shared")
-	}
-	path := filepath.Join(root, "alfworld-data", "games", "valid_unseen.jsonl.gz")
+	path := filepath.Join(sharedGames(), "valid_unseen.jsonl.gz")
 	if _, err := os.Stat(path); err != nil {
 		fmt.Fprintln(os.Stderr, "official games not at hand, games of our own instead:", err)
 		for spec, err := range worldgen.Games(worldgen.DefaultConfig(), "valid_unseen", 134) {
@@ -185,7 +198,10 @@ func more(timed, split []alfworld.Spec) error {
 	}
 	fmt.Printf("fork: %.2f microseconds\n", (cpu()-start).Seconds()/forks*1e6)
 
-	fmt.Printf("memory: %.1f kB for a play of a shared game, %.1f kB for a game of its own\n", playMemory(g), gameMemory(split))
+	fmt.Printf("memory: %.1f kB for one more play of a game\n", playMemory(g))
+	if err := gameMemory(split); err != nil {
+		return err
+	}
 
 	start = cpu()
 	won := 0
@@ -236,16 +252,74 @@ func playMemory(g *alfworld.Game) float64 {
 	return (after - before) / n
 }
 
-func gameMemory(specs []alfworld.Spec) float64 {
-	n := min(100, len(specs))
-	games := make([]*alfworld.Game, n)
-	before := heapKB()
-	for i := range games {
-		games[i], _ = specs[i].Compile()
+// liveGames is how many games are held at once to weigh them.
+const liveGames = 1000
+
+// gameMemory weighs distinct games, each compiled by itself: as they are after
+// the reset, and after the expert has played each of them.
+func gameMemory(split []alfworld.Spec) error {
+	many, err := distinctGames()
+	if err != nil {
+		return err
 	}
-	after := heapKB()
+	games, envs := make([]*alfworld.Game, 0, liveGames), make([]*alfworld.Env, 0, liveGames)
+	if _, err := split[0].Compile(); err != nil { // what all of them share
+		return err
+	}
+	before := heapKB()
+	for spec, err := range many {
+		if err != nil {
+			return err
+		}
+		g, err := spec.Compile()
+		if err != nil {
+			return err
+		}
+		env := g.NewEnv()
+		if _, err := env.Reset(); err != nil {
+			return err
+		}
+		if games, envs = append(games, g), append(envs, env); len(games) == liveGames {
+			break
+		}
+	}
+	n := float64(len(games))
+	loaded := (heapKB() - before) / n
+	for i, env := range envs {
+		plan, err := expert.Plan(env, expert.Config{Seed: uint64(i)})
+		if err != nil {
+			return err
+		}
+		for _, s := range plan {
+			if _, err := env.Step(s.Command); err != nil {
+				return err
+			}
+			env.Admissible()
+		}
+	}
+	played := (heapKB() - before) / n
 	runtime.KeepAlive(games)
-	return (after - before) / float64(n)
+	runtime.KeepAlive(envs)
+	fmt.Printf("memory: %.1f kB for a live game after the reset, %.1f kB after the expert has played it; %d games, all different, live at once\n", loaded, played, len(games))
+	return nil
+}
+
+// distinctGames yields official games of the training split, or games of our
+// own.
+func distinctGames() (iter.Seq2[alfworld.Spec, error], error) {
+	path := filepath.Join(sharedGames(), "train.jsonl.gz")
+	if _, err := os.Stat(path); err == nil {
+		return alfworld.Specs(path, alfworld.Edition211), nil
+	}
+	return worldgen.Games(worldgen.DefaultConfig(), "train", liveGames), nil
+}
+
+func sharedGames() string {
+	root := os.Getenv("OREO_SHARED")
+	if root == "" {
+		root = filepath.Join("..", "shared")
+	}
+	return filepath.Join(root, "alfworld-data", "games")
 }
 
 // cpu is the processor time of this process.
