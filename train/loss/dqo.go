@@ -2,8 +2,8 @@ package loss
 
 import "github.com/oreo-go/oreo/train/torch"
 
-// DQO is direct Q-function optimisation (arXiv 2410.09302): soft actor-critic whose
-// Q is parameterised by policy and value,
+// DQOValue is L_V without w, [B], of direct Q-function optimisation (arXiv
+// 2410.09302), soft actor-critic whose Q is parameterised by policy and value:
 //
 //	Q(s_t, a_t) = V(s_t) + beta d_t                                   (section 4.1)
 //	G(s_t)      = r_t - beta d_t + (1-lambda) V(s_{t+1}) + lambda G(s_{t+1})   (4.2)
@@ -15,14 +15,13 @@ import "github.com/oreo-go/oreo/train/torch"
 // before. L_V teaches the critic and L_Q the policy; G is a fixed target, as in soft
 // actor-critic. With lambda = 1 and w = 1 they are Value and Policy; appendix C of
 // arXiv 2412.16145 compares the two methods (and reads DQO's target as not fixed).
-
-// DQOValue is L_V without w, [B]; no gradient reaches the policy.
 func DQOValue(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
 	g := spread(lambdaReturn(values, logRatio, reward, mask, beta, lambda), mask) // [B, A]
 	return MeanOverStates(values.Sub(g).Square(), mask)
 }
 
-// DQOPolicy is L_Q without w, [B]; no gradient reaches the critic.
+// DQOPolicy is L_Q without w, [B], with the equations of DQOValue; no gradient reaches
+// the critic.
 func DQOPolicy(values, logRatio, reward, mask *torch.Tensor, beta, lambda float64) *torch.Tensor {
 	g := lambdaReturn(values, logRatio, reward, mask, beta, lambda)
 	target := rewards(reward, mask).Add(spread(following(g), mask)) // [B, A] r_t + G(s_{t+1})

@@ -104,7 +104,7 @@ var objectives = map[string]func(x batch) *torch.Tensor{
 }
 
 // TestDQOIsOREO shows what appendix C of arXiv 2412.16145 says: without lambda-returns
-// and importance weights DQO is token-level OREO without its regulariser.
+// and importance weights DQO, its target fixed, is token-level OREO without regulariser.
 func TestDQOIsOREO(t *testing.T) {
 	ref := open(t, "testdata/reference.safetensors")
 	for i := range batches {
