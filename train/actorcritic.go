@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"math"
 
 	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/loss"
@@ -34,6 +35,9 @@ func (r *run) openPair(c *CriticConfig) (*actorCritic, error) {
 		return nil, err
 	}
 	policy.frozenFor = int(c.Freeze * float64(r.steps))
+	if r.original {
+		policy.frozenFor = int(math.Ceil(c.Freeze * float64(r.Epochs*r.steps)))
+	}
 	critic, err := r.critic(c, policy)
 	if err != nil {
 		return nil, err

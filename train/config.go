@@ -154,7 +154,9 @@ type OREOConfig struct {
 	Importance   bool    `yaml:"importance_weights" doc:"weigh each sequence's losses with pi/pi_ref, at most e"`
 	ReferenceEMA float64 `yaml:"reference_ema" range:"[0,1)" doc:"after each update pi_ref = reference_ema pi_ref + (1 - reference_ema) pi, in parameters: an anchor that follows slowly; 0: pi_ref stays"`
 	TargetEMA    float64 `yaml:"target_ema" range:"[0,1)" doc:"the critic's target takes its log-ratios from such an average of the policy (a target network, the authors' --enable_ema with 0.995); 0: from the policy itself"`
+	Hinge        float64 `yaml:"hinge" range:"[0,)" doc:"with level response: weight of max(0, -sum of log-ratios) of the responses whose reward is 1, a mean over them, which keeps them from becoming less likely than under pi_ref; 0: none"`
 	CriticOnly   bool    `yaml:"critic_only" doc:"train the critic of model alone, and save nothing else; with reference it learns the value under the KL between the two"`
+	Original     bool    `yaml:"original" doc:"do as the authors' code does where it differs from the paper: a space before the end token, agents' actions from the fourth message on, no smaller last update, a cosine that counts epochs twice, importance weights from the averaged policy and for Eq. 8 and 9 alone; the table in train/loss/original.go has every difference"`
 }
 
 // DefaultOREO is the paper's recipe for Qwen2.5-Math-1.5B.
@@ -167,6 +169,8 @@ func DefaultOREO() OREOConfig {
 // Validate checks what one key's range cannot say.
 func (c *OREOConfig) Validate() error {
 	switch {
+	case c.Hinge > 0 && c.Level != "response":
+		return fmt.Errorf("hinge: %v with level %s: it belongs to level response; set it to 0", c.Hinge, c.Level)
 	case c.KLTarget > 0 && c.KL == "none":
 		return errors.New("kl_target: there is no regulariser with kl none; choose exact, forward or k3")
 	case c.KLTarget > 0 && c.Alpha == 0:

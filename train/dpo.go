@@ -16,13 +16,13 @@ import (
 //
 // Two relatives: with label smoothing eps a label is taken to be wrong with that
 // probability; the loss "ipo" (arXiv 2310.12036, Eq. 17) is
-// (d(y+) - d(y-) - 1/(2 beta))², which has its optimum at a finite log-ratio.
-// The mean is over pairs. pi_ref is computed once and kept (reference.go).
+// (d(y+) - d(y-) - 1/(2 beta))² with d the mean over a response's tokens, which
+// has its optimum at a finite log-ratio. The mean is over pairs. pi_ref is computed once and kept (reference.go).
 func DPO(ctx context.Context, cfg DPOConfig, ui UI) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	r, err := start("dpo", &cfg, cfg.Config, ui, (*data.Encoder).ReadPairs, data.GroupSize)
+	r, err := start("dpo", &cfg, cfg.Config, ui, input{read: (*data.Encoder).ReadPairs, group: data.GroupSize})
 	if err != nil {
 		return err
 	}
@@ -34,17 +34,20 @@ func DPO(ctx context.Context, cfg DPOConfig, ui UI) error {
 	if err := r.recall(ctx, &cfg.ReferenceConfig, policy.Model); err != nil {
 		return err
 	}
+	response := loss.SumOverStates
+	objective := func(chosen, rejected *torch.Tensor) *torch.Tensor {
+		return loss.DPO(chosen, rejected, cfg.Beta, cfg.Smoothing)
+	}
+	if cfg.Loss == "ipo" {
+		response = loss.MeanOverStates
+		objective = func(chosen, rejected *torch.Tensor) *torch.Tensor { return loss.IPO(chosen, rejected, cfg.Beta) }
+	}
 	return r.train(ctx, func(u *update) error {
 		return u.each(func(b *batch) {
 			logp := loss.LogProbs(policy.Forward(b.tokens).LogSoftmax(), b.actions) // [2P, T]
-			d := loss.SumOverStates(logp.Sub(b.reference()), b.mask)                // [2P]
+			d := response(logp.Sub(b.reference()), b.mask)                          // [2P]
 			chosen, rejected := half(d, 0), half(d, 1)                              // [P]
-			var each *torch.Tensor                                                  // [P]
-			if cfg.Loss == "ipo" {
-				each = loss.IPO(chosen, rejected, cfg.Beta)
-			} else {
-				each = loss.DPO(chosen, rejected, cfg.Beta, cfg.Smoothing)
-			}
+			each := objective(chosen, rejected)                                     // [P]
 			each.Sum().Times(b.share).Backward()
 
 			margin := chosen.Sub(rejected)

@@ -19,7 +19,7 @@ import (
 // no regulariser, so pi_ref is computed once and kept (reference.go). The policy
 // is saved in cfg.Out, the critic in cfg.Out/critic.
 func DQO(ctx context.Context, cfg DQOConfig, ui UI) error {
-	r, err := start("dqo", &cfg, cfg.Config, ui, cfg.trajectories, 1)
+	r, err := start("dqo", &cfg, cfg.Config, ui, input{read: cfg.trajectories})
 	if err != nil {
 		return err
 	}

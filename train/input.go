@@ -39,7 +39,14 @@ func CheckData(w io.Writer, dir string, files []string, show int, colour bool) e
 	return err
 }
 
-// reader is how a method turns its files into sequences.
+// input is how a method takes its data.
+type input struct {
+	read     reader
+	group    int  // sequences in a row that belong together; 0: each is alone
+	original bool // order and schedule of the authors' code
+}
+
+// reader turns files into sequences.
 type reader func(*data.Encoder, []string) ([]data.Sequence, data.Stats, error)
 
 // demonstrations need no reward, rewarded trajectories do.

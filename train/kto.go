@@ -23,7 +23,7 @@ func KTO(ctx context.Context, cfg KTOConfig, ui UI) error {
 	read := func(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
 		return e.ReadLabels(files, cfg.Seed)
 	}
-	r, err := start("kto", &cfg, cfg.Config, ui, read, data.GroupSize)
+	r, err := start("kto", &cfg, cfg.Config, ui, input{read: read, group: data.GroupSize})
 	if err != nil {
 		return err
 	}

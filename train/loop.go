@@ -31,11 +31,12 @@ var ErrInterrupted = errors.New("interrupted")
 // the loop over updates.
 type run struct {
 	Config
-	method string
-	full   any // the method's whole configuration
-	ui     UI
-	device torch.Device
-	dtype  torch.DType // of matrix products and of the saved model
+	method   string
+	full     any // the method's whole configuration
+	original bool
+	ui       UI
+	device   torch.Device
+	dtype    torch.DType // of matrix products and of the saved model
 
 	tok    *tokenizer.Tokenizer
 	seqs   []data.Sequence // the loader's
@@ -55,10 +56,9 @@ type run struct {
 }
 
 // start reads the data and sets up the device. full points to the method's
-// configuration, of which c is the shared part; group sequences that read
-// returns in a row belong together.
-func start(method string, full any, c Config, ui UI, read reader, group int) (*run, error) {
-	r := &run{Config: c, method: method, full: full, ui: ui, dtype: paramType}
+// configuration, of which c is the shared part.
+func start(method string, full any, c Config, ui UI, in input) (*run, error) {
+	r := &run{Config: c, method: method, full: full, original: in.original, ui: ui, dtype: paramType}
 	var err error
 	if r.device, err = torch.OpenDevice(c.Device); err != nil {
 		return nil, err
@@ -66,14 +66,14 @@ func start(method string, full any, c Config, ui UI, read reader, group int) (*r
 	if c.DType == "bfloat16" || (c.DType == "auto" && r.device.CUDA) {
 		r.dtype = torch.BFloat16
 	}
-	seqs, err := r.read(read)
+	seqs, err := r.read(in.read)
 	if err != nil {
 		return nil, err
 	}
 	r.seqs = seqs
-	whole := min(c.BatchSize, len(seqs)/group)
+	whole := min(c.BatchSize, len(seqs)/max(1, in.group))
 	r.loader, err = data.NewLoader(seqs, data.LoaderConfig{
-		GlobalBatch: whole, MicroBatch: min(c.MicroBatch, whole), MicroTokens: c.MicroTokens, Group: group, Seed: c.Seed})
+		GlobalBatch: whole, MicroBatch: min(c.MicroBatch, whole), MicroTokens: c.MicroTokens, Group: in.group, DropLast: in.original, Seed: c.Seed})
 	if err != nil {
 		return nil, err
 	}
@@ -182,13 +182,19 @@ func (r *run) optimize(m track.Metrics) error {
 func (r *run) rests(t *trained) bool { return r.step < t.frozenFor }
 
 // rate is t's learning rate in the next update: warm-up and cosine run over the
-// updates in which it learns.
+// updates in which it learns. The authors' code counts the epochs twice in both,
+// and the updates at rest in the warm-up.
 func (r *run) rate(t *trained) float64 {
 	if r.rests(t) {
 		return 0
 	}
 	steps := r.steps - t.frozenFor
-	return t.lr * schedule.Cosine(r.step-t.frozenFor, steps, schedule.Warmup(steps, r.WarmupRatio))
+	warmup := schedule.Warmup(steps, r.WarmupRatio)
+	if r.original {
+		steps = r.Epochs*r.steps - t.frozenFor
+		warmup = schedule.Warmup(r.Epochs*r.steps, r.WarmupRatio)
+	}
+	return t.lr * schedule.Cosine(r.step-t.frozenFor, steps, warmup)
 }
 
 // suffix marks t's metrics: nothing for the policy, "/critic" for the critic.

@@ -86,6 +86,9 @@ func trials(t *testing.T) []trial {
 		oreo("averages of adapters", func(c *OREOConfig) {
 			c.ReferenceEMA, c.TargetEMA, c.LoRARank, c.Kind, c.CriticRank = 0.9, 0.8, 2, "lora", 2
 		}),
+		oreo("original", func(c *OREOConfig) {
+			c.Original, c.Importance, c.TargetEMA, c.Level, c.Hinge, c.Freeze = true, true, 0.9, "response", 0.5, 0.2
+		}),
 		oreo("critic only", func(c *OREOConfig) { c.CriticOnly, c.Kind, c.CriticRank = true, "lora", 2 }),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -13,18 +14,16 @@ import (
 // end (Eq. 8 and 9, written out in this package's doc), at the level of tokens,
 // steps or whole responses.
 //
-// Differs from the authors' code (github.com/jwhj/OREO), on purpose:
-//   - the end token follows the response directly, without a space before it;
-//   - the critic's value at a position is read at that position, in training and
-//     in search alike, not one token before;
-//   - the cosine ends with the last update, whatever the number of epochs.
+// The authors' code (github.com/jwhj/OREO) differs from the paper here and there;
+// cfg.Original does what it does, and the table in train/loss/original.go has
+// every difference.
 //
 // The policy is saved in cfg.Out, the critic in cfg.Out/critic.
 func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	r, err := start("oreo", &cfg, cfg.Config, ui, cfg.trajectories, 1)
+	r, err := start("oreo", &cfg, cfg.Config, ui, input{read: cfg.read, original: cfg.Original})
 	if err != nil {
 		return err
 	}
@@ -34,7 +33,8 @@ func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
 		return err
 	}
 	return r.train(ctx, func(u *update) error {
-		err := u.each(func(b *batch) { cfg.backward(a, b) })
+		good := u.countRewards(1)
+		err := u.each(func(b *batch) { cfg.backward(a, b, good) })
 		if err == nil && r.coefficient != nil && a.learning() {
 			u.metrics["kl_coef"] = r.coefficient.Alpha()
 			r.coefficient.Update(u.metrics["kl"], cfg.KLTarget, cfg.KLTargetLR)
@@ -43,8 +43,15 @@ func OREO(ctx context.Context, cfg OREOConfig, ui UI) error {
 	})
 }
 
-// backward adds a micro-batch's part of the gradients to both models.
-func (c *OREOConfig) backward(a *actorCritic, b *batch) {
+// read reads the data, cut into steps as the level needs them.
+func (c *OREOConfig) read(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
+	e.Original = c.Original
+	return c.trajectories(e, files)
+}
+
+// backward adds a micro-batch's part of the gradients to both models; good is
+// the number of the update's sequences with a reward of 1.
+func (c *OREOConfig) backward(a *actorCritic, b *batch, good int) {
 	v := a.look(b)
 	total := c.critique(&v, b) // [B]
 	if a.learner != nil {
@@ -52,7 +59,11 @@ func (c *OREOConfig) backward(a *actorCritic, b *batch) {
 			total = total.Add(policy)
 		}
 	}
-	total.Sum().Times(b.share).Backward()
+	sum := total.Sum().Times(b.share)
+	if c.Hinge > 0 && good > 0 && a.learning() {
+		sum = sum.Add(loss.Hinge(v.d, b.reward, b.mask).Sum().Times(c.Hinge / float64(good)))
+	}
+	sum.Backward()
 	v.report(b)
 }
 
@@ -83,18 +94,25 @@ func (c *OREOConfig) policy(r *run, v *view, b *batch) *torch.Tensor {
 	each, kl := objective(values, d, b.reward, mask, c.Beta), c.regulariser(v, b)
 	b.report("loss/policy", each)
 	b.report("kl", kl)
-	each = c.weigh(each, v, b)
+	if !c.Original || (c.Objective == "telescoped" && c.Level != "response") {
+		each = c.weigh(each, v, b)
+	}
 	if c.KL == "none" {
 		return each
 	}
 	return each.Add(kl.Times(c.alpha(r)))
 }
 
+// weigh applies the importance weights to a loss, [B].
 func (c *OREOConfig) weigh(each *torch.Tensor, v *view, b *batch) *torch.Tensor {
 	if !c.Importance {
 		return each
 	}
-	return each.Mul(loss.ImportanceWeights(v.d, b.mask, 1))
+	d := v.d
+	if c.Original {
+		d = v.target
+	}
+	return each.Mul(loss.ImportanceWeights(d, b.mask, 1))
 }
 
 // regulariser is L_reg, [B], a mean over all states whatever the level.

@@ -18,7 +18,7 @@ import (
 // How many responses of one problem are kept decides how much easy problems
 // count; choose them before (oreo-run select).
 func Rejection(ctx context.Context, cfg RejectionConfig, ui UI) error {
-	r, err := start("rejection", &cfg, cfg.Config, ui, cfg.accepted(ui), 1)
+	r, err := start("rejection", &cfg, cfg.Config, ui, input{read: cfg.accepted(ui)})
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // Records with reward 0 are demonstrations like any other: choose the data
 // before. It returns when the model is saved in cfg.Out.
 func SFT(ctx context.Context, cfg SFTConfig, ui UI) error {
-	r, err := start("sft", &cfg, cfg.Config, ui, demonstrations, 1)
+	r, err := start("sft", &cfg, cfg.Config, ui, input{read: demonstrations})
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,19 @@ func (u *update) each(f func(b *batch)) error {
 	return nil
 }
 
+// countRewards counts the sequences of the update with this reward.
+func (u *update) countRewards(reward float32) int {
+	n := 0
+	for _, micro := range u.Micro {
+		for _, r := range micro.Reward {
+			if r == reward {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // batch is a micro-batch on the device.
 type batch struct {
 	tokens, actions *torch.Tensor // [B, T] ids; actions[t] is the token at t+1

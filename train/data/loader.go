@@ -23,6 +23,7 @@ type LoaderConfig struct {
 	MicroBatch  int    // most sequences of one batch; 0: GlobalBatch
 	MicroTokens int    // most tokens of one batch, padding included; 0: no limit; one item may exceed it
 	Group       int    // sequences that stay together; 0 is 1
+	DropLast    bool   // leave out the last update of an epoch where it is smaller; the epoch's order decides which items
 	Seed        uint64 // of the shuffling
 	Rank, World int    // this process among World (0 is 1)
 }
@@ -82,6 +83,9 @@ func NewLoader(seqs []Sequence, cfg LoaderConfig) (*Loader, error) {
 
 // UpdatesPerEpoch counts the updates of an epoch; the last may be smaller.
 func (l *Loader) UpdatesPerEpoch() int {
+	if l.cfg.DropLast {
+		return max(1, l.items/l.cfg.GlobalBatch)
+	}
 	return (l.items + l.cfg.GlobalBatch - 1) / l.cfg.GlobalBatch
 }
 
@@ -183,6 +187,9 @@ func fingerprint(seqs []Sequence, cfg LoaderConfig) string {
 	var buf []byte
 	for _, n := range []uint64{cfg.Seed, uint64(cfg.GlobalBatch), uint64(cfg.Group), uint64(len(seqs))} {
 		buf = binary.LittleEndian.AppendUint64(buf, n)
+	}
+	if cfg.DropLast {
+		buf = append(buf, 1)
 	}
 	h.Write(buf)
 	for i := range seqs {

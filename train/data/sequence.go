@@ -53,6 +53,11 @@ type Encoder struct {
 	EOS       []int                   // end tokens of the model; the first one ends complete responses
 	MaxLen    int                     // tokens, 0 for no limit
 	Overlong  Overlong                // "" is Fail
+
+	// Original encodes as the authors' code does, github.com/jwhj/OREO: a space
+	// stands between a plain response and its end token; the actions of a
+	// conversation begin with its fourth message, and no end token is added to it.
+	Original bool
 }
 
 // Tokenizer is what this package needs of runtime/tokenizer: text to ids with
@@ -195,7 +200,11 @@ func (e *Encoder) response(seq *Sequence, rec *traj.Record) error {
 		return errors.New(`field "prompt" has no tokens: the first action needs a state before it`)
 	}
 	seq.append(prompt, false)
-	ids, offsets := e.Tokenizer.EncodeOffsets(rec.Response)
+	text := rec.Response
+	if e.Original && !rec.Truncated {
+		text += " "
+	}
+	ids, offsets := e.Tokenizer.EncodeOffsets(text)
 	if len(ids) == 0 {
 		return errors.New(`field "response" has no tokens`)
 	}
@@ -217,17 +226,21 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		return errors.New(`has conversations, but the model has no chat template`)
 	}
 	last := -1
+	first := 0
+	if e.Original {
+		first = 3
+	}
 	for i, m := range rec.Conversations {
-		if m.Role == "assistant" {
+		if m.Role == "assistant" && i >= first {
 			last = i
 		}
 	}
 	if last < 0 {
-		return errors.New(`field "conversations" has no assistant turn`)
+		return errors.New(`field "conversations" has no assistant turn` + map[bool]string{true: " from the fourth message on"}[e.Original])
 	}
 	done := "" // the text encoded so far
 	for i, m := range rec.Conversations[:last+1] {
-		if m.Role != "assistant" {
+		if m.Role != "assistant" || i < first {
 			continue
 		}
 		given, turn, err := e.renderTurn(rec.Conversations, i, done)
@@ -258,7 +271,7 @@ func (e *Encoder) conversation(seq *Sequence, rec *traj.Record) error {
 		written := turn[:at+len(content)]
 		e.steps(seq, written, offsets[:end])
 		seq.append(ids[:end], true)
-		if i == last && !ended && !rec.Truncated && len(e.EOS) > 0 {
+		if i == last && !ended && !rec.Truncated && !e.Original && len(e.EOS) > 0 {
 			seq.append(e.EOS[:1], true)
 		}
 		done += given + turn[:offsets[end-1][1]]
