@@ -31,8 +31,9 @@
 //	                                                  agents: as in the data
 //	no states in a row     0 in the mean              0/0, which is NaN                       -
 //	short last batch       used                       dropped (utils/deepspeed.py)            drop it
-//	frozen actor           the cosine goes on         its cosine is shorter by the frozen     the schedule
-//	                                                  updates (train_pcl.py)
+//	frozen actor           warm-up and cosine over    its cosine is shorter by the frozen     the schedule
+//	                       the updates it learns in   updates, its warm-up is not
+//	                                                  (train_pcl.py)
 //	cosine                 ends with the last update  counts epochs twice, unless             the schedule
 //	                                                  --fix_max_steps (train_pcl.py)
 //	end of a response      the end token              a space before it (pcl_dataset.py)      the data
