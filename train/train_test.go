@@ -55,12 +55,18 @@ func records(t *testing.T, n int) string {
 	return path
 }
 
-// tiny makes a model of one layer for the records.
+// tiny makes a small model for the records.
 func tiny(t *testing.T, data string) string {
+	t.Helper()
+	return tinySeed(t, data, 0)
+}
+
+func tinySeed(t *testing.T, data string, seed uint64) string {
 	t.Helper()
 	cfg := DefaultInit()
 	cfg.Out, cfg.Data = filepath.Join(t.TempDir(), "tiny"), []string{data}
 	cfg.Vocab, cfg.Hidden, cfg.Intermediate, cfg.Layers, cfg.Heads, cfg.KVHeads, cfg.MaxPositions = 300, 16, 24, 2, 2, 1, 64
+	cfg.Seed = seed
 	if _, err := Init(cfg); err != nil {
 		t.Fatal(err)
 	}
