@@ -40,7 +40,7 @@ var verbAndNumber = regexp.MustCompile(`(\w+) (\d{1,6})\b`)
 // signs tells for every verb of the scenes whether things are gained or lost.
 var signs = func() map[string]int {
 	m := map[string]int{}
-	for _, s := range scenes {
+	for _, s := range append(scenes[:len(scenes):len(scenes)], scene{gains: plainGains, losses: plainLosses}) {
 		for _, verb := range s.gains {
 			m[verb] = 1
 		}

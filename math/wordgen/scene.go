@@ -34,13 +34,19 @@ var scenes = []scene{
 // weekdays name the days where each has a line of its own.
 var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 
+// On named days all scenes share their verbs: the smallest models, too, learn what
+// these mean.
+var plainGains, plainLosses = []string{"gets"}, []string{"loses"}
+
 // question tells the problem in words.
 func (s scene) question(who person, p Problem, named bool, rng *rand.Rand) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s has %d %s.", who.name, p.Start, s.things)
 	for day, changes := range p.Days {
+		gains, losses := s.gains, s.losses
 		if named {
 			b.WriteString(" " + weekdays[day] + ":")
+			gains, losses = plainGains, plainLosses
 		} else {
 			b.WriteString(" " + who.pronoun)
 		}
@@ -51,9 +57,9 @@ func (s scene) question(who person, p Problem, named bool, rng *rand.Rand) strin
 			case i > 0:
 				b.WriteByte(',')
 			}
-			verbs := s.gains
+			verbs := gains
 			if change < 0 {
-				verbs = s.losses
+				verbs = losses
 			}
 			fmt.Fprintf(&b, " %s %d", verbs[rng.IntN(len(verbs))], max(change, -change))
 		}

@@ -25,7 +25,7 @@
 // each day: in the head means the day's last stock alone. The reward has to be
 // shared out among as many decisions as there are days:
 //
-//	Mia has 7 apples. Monday: sells 5, picks 3 and buys 4. Tuesday: drops 8, buys 4 and sells 2. How many apples are left?
+//	Mia has 7 apples. Monday: loses 5, gets 3 and gets 4. Tuesday: loses 8, gets 4 and loses 2. How many apples are left?
 //
 //	Monday: 7-5=2, 2+3=5, 5+4=9
 //	Tuesday: 3

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -31,8 +32,9 @@ type Stage struct {
 // Runner does stages in a folder. One process at a time may use a folder; a
 // second one is refused.
 type Runner struct {
-	Dir  string // where products are
-	Bin  string // where the commands are
+	Dir  string    // where products are
+	Bin  string    // where the commands are
+	Log  io.Writer // what is shown; nil: standard error
 	lock *os.File
 }
 
@@ -45,14 +47,17 @@ func Here(dir string) (Runner, error) {
 // Path returns a name below the folder.
 func (r Runner) Path(name string) string { return filepath.Join(r.Dir, name) }
 
-// Run does every stage in turn and shows what it does on standard error.
+// Run does every stage in turn and shows what it does.
 func (r Runner) Run(ctx context.Context, stages []Stage) error {
 	if err := r.acquire(); err != nil {
 		return err
 	}
 	defer r.lock.Close()
+	if r.Log == nil {
+		r.Log = os.Stderr
+	}
 	for i, s := range stages {
-		fmt.Fprintf(os.Stderr, "\n[%d/%d] %s\n", i+1, len(stages), s.Title)
+		fmt.Fprintf(r.Log, "\n[%d/%d] %s\n", i+1, len(stages), s.Title)
 		if err := r.do(ctx, s); err != nil {
 			return fmt.Errorf("stage %d, %s: %w", i+1, s.Title, err)
 		}
@@ -85,7 +90,7 @@ func (r *Runner) acquire() error {
 // do runs a stage unless its product is there, and notes how long it took.
 func (r Runner) do(ctx context.Context, s Stage) error {
 	if _, err := os.Stat(r.Path(s.Product)); err == nil {
-		fmt.Fprintln(os.Stderr, "done before")
+		fmt.Fprintln(r.Log, "done before")
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(r.Path(s.Product)), 0o755); err != nil {
@@ -110,9 +115,9 @@ func (r Runner) do(ctx context.Context, s Stage) error {
 
 // command runs one of the project's commands and shows it as a user would type it.
 func (r Runner) command(ctx context.Context, args []string) error {
-	fmt.Fprintln(os.Stderr, "$", filepath.Join("bin", args[0]), strings.Join(args[1:], " "))
+	fmt.Fprintln(r.Log, "$", filepath.Join("bin", args[0]), strings.Join(args[1:], " "))
 	cmd := r.Command(ctx, args...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Stdout, cmd.Stderr = r.Log, r.Log
 	cmd.ExtraFiles = []*os.File{r.lock}
 	// Killed, this process takes the command with it, which would write on
 	// unseen. The kernel watches the thread that starts the command.
