@@ -70,7 +70,10 @@ func (e *Env) Step(cmd string) (string, error) {
 	if err := e.eng.prepare(); err != nil {
 		return "", err
 	}
-	obs, ok, err := e.eng.step(strings.TrimFunc(cmd, isPythonSpace))
+	if cmd != "" && (edge(cmd[0]) || edge(cmd[len(cmd)-1])) {
+		cmd = strings.TrimFunc(cmd, isPythonSpace)
+	}
+	obs, ok, err := e.eng.step(cmd)
 	if err != nil {
 		return "", fmt.Errorf("command %q: %w", cmd, err)
 	}
@@ -79,6 +82,9 @@ func (e *Env) Step(cmd string) (string, error) {
 	}
 	return obs, nil
 }
+
+// edge reports whether a byte may begin or end something that isPythonSpace.
+func edge(c byte) bool { return c <= ' ' || c >= 0x80 }
 
 // isPythonSpace is the set that Python's str.strip removes.
 func isPythonSpace(r rune) bool {

@@ -149,14 +149,21 @@ func (r *runner) matchSignature(q *query, i int, v *visit, set bitset, kinds *[3
 	p := &q.steps[i]
 	t := &r.p.tables[p.pred]
 	var args [3]span
+	at, bound := int32(0), true // the fact, where there is only one to look at
 	for a := range t.arity {
 		if args[a] = r.p.exact[kinds[a]]; p.slots[a] >= 0 {
 			o := r.env[p.slots[a]]
 			args[a] = span{max(o, args[a].from), min(o+1, args[a].to)}
+			at = at*(t.args[a].to-t.args[a].from) + o - t.args[a].from
+		} else {
+			bound = false
 		}
-		if r.work--; args[a].from >= args[a].to {
+		if r.work--; max(args[a].from, t.args[a].from) >= min(args[a].to, t.args[a].to) {
 			return true
 		}
+	}
+	if bound {
+		return !set.has(int(t.base+at)) || r.match(q, i+1, v)
 	}
 	for s := t.newScan(set, args); s.next(); {
 		if r.work--; r.work < 0 {

@@ -23,6 +23,7 @@ type maker struct {
 	adds, dels []int32 // of the operator at hand
 	effect     []conditional
 	kept       []conditional
+	literals   []literal
 	formulas   formulas
 	names      *namer
 }
@@ -175,7 +176,7 @@ func (m *maker) emit() error {
 	if !m.conceivable() {
 		return nil
 	}
-	op := operator{schema: int16(m.index), guard: m.guard(), frame: int32(len(m.group.frames)), extra: -1}
+	op := operator{schema: int16(m.index), needs: m.needs(), frame: int32(len(m.group.frames)), extra: -1}
 	var x extra
 	f := &m.formulas
 	if len(m.s.Rest) > 0 {
@@ -270,21 +271,37 @@ func (m *maker) canBeMade(pred int, objs [3]int32) bool {
 	return false
 }
 
-// guard chooses a precondition to look at first.
-func (m *maker) guard() literal {
-	best := -1
+// needs lists the preconditions besides the trigger, those that are least often
+// met first.
+func (m *maker) needs() [3]literal {
+	m.literals = m.literals[:0]
 	for i := range m.s.pos {
-		if i != m.skip && (best < 0 || m.tables[m.s.pos[i].Pred].size > m.tables[m.s.pos[best].Pred].size) {
-			best = i
+		if i != m.skip {
+			m.literals = append(m.literals, literal(m.layout.index(&m.s.pos[i], m.b)<<1))
 		}
 	}
-	switch {
-	case best >= 0:
-		return literal(m.layout.index(&m.s.pos[best], m.b) << 1)
-	case m.skip >= 0:
-		return literal(m.layout.index(&m.s.pos[m.skip], m.b) << 1)
+	slices.SortStableFunc(m.literals, func(a, b literal) int { return int(m.tableSize(b)) - int(m.tableSize(a)) })
+	for i := range m.s.neg {
+		if at := m.layout.index(&m.s.neg[i], m.b); at >= 0 {
+			m.literals = append(m.literals, literal(at<<1|1))
+		}
 	}
-	return -1
+	needs := [3]literal{noLiteral, noLiteral, noLiteral}
+	if n := copy(needs[:], m.literals); n < len(m.literals) {
+		needs[2] = manyLiterals
+	}
+	return needs
+}
+
+// tableSize is the size of the table of a literal: of a large one, few facts
+// hold.
+func (m *maker) tableSize(l literal) int32 {
+	for i := range m.s.pos {
+		if t := &m.tables[m.s.pos[i].Pred]; int32(l>>1) >= t.base && int32(l>>1) < t.base+t.size {
+			return t.size
+		}
+	}
+	return 0
 }
 
 // effects fills adds and dels, or effect where some effect is conditional. It
@@ -401,15 +418,15 @@ func (m *maker) finish() {
 		if a.command != b.command {
 			return strings.Compare(commands[a.command], commands[b.command])
 		}
-		return m.precedes(m.group, &a, m.group, &b)
+		return m.compare(m.group, &a, m.group, &b)
 	})
 	g := m.group
 	g.ops, g.frames = slices.Clone(g.ops), slices.Clone(g.frames)
 }
 
-// precedes orders operators of the same command: by action, then by the
+// compare orders operators of the same command: by action, then by the
 // identifiers of the arguments.
-func (p *program) precedes(g *group, a *operator, h *group, b *operator) int {
+func (p *program) compare(g *group, a *operator, h *group, b *operator) int {
 	x, y := &p.rules.schemas[a.schema], &p.rules.schemas[b.schema]
 	if x.Action != y.Action {
 		return x.Action - y.Action
@@ -422,4 +439,8 @@ func (p *program) precedes(g *group, a *operator, h *group, b *operator) int {
 		}
 	}
 	return 0
+}
+
+func (p *program) precedes(a, b candidate) bool {
+	return p.compare(a.group, &a.group.ops[a.op], b.group, &b.group.ops[b.op]) < 0
 }

@@ -267,6 +267,14 @@ func (s *scan) next() bool {
 // row goes to the next row: all arguments but the last one fixed.
 func (s *scan) row() bool {
 	t := s.t
+	if s.started && t.arity == 2 {
+		if s.objs[0]++; s.objs[0] >= s.args[0].to {
+			return false
+		}
+		width := t.args[1].to - t.args[1].from
+		s.pos, s.end = s.end+width-(s.args[1].to-s.args[1].from), s.end+width
+		return true
+	}
 	if s.started {
 		i := t.arity - 2
 		for ; i >= 0; i-- {

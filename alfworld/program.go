@@ -48,8 +48,8 @@ type group struct {
 // operator is a schema with all its variables bound.
 type operator struct {
 	command int32
-	guard   literal // the precondition that is least often met
-	frame   int32
+	needs   [3]literal // preconditions besides the trigger, or noLiteral; the last may be manyLiterals
+	frame   int32      // in group.frames
 	schema  int16
 	extra   int16 // in group.extras, or -1
 }
@@ -72,6 +72,11 @@ type conditional struct {
 
 // literal is a fluent, or its negation where the lowest bit is set.
 type literal int32
+
+const (
+	noLiteral    literal = -1
+	manyLiterals literal = -2
+)
 
 func (l literal) in(set bitset) bool {
 	return set[l>>7]>>(uint(l>>1)&63)&1 != uint64(l&1)

@@ -92,52 +92,84 @@ func (r *runner) collect(g *group) {
 	last := int32(-1)
 	for i := range g.ops {
 		op := &g.ops[i]
-		if op.command != last && (op.guard < 0 || op.guard.in(r.state)) && r.applicable(g, op) {
+		if op.command != last && r.applicable(g, op) {
 			r.valid = append(r.valid, candidate{g, int32(i), op.command})
 			last = op.command
 		}
 	}
-	if old == 0 || old == len(r.valid) {
+	fresh := len(r.valid) - old
+	if old == 0 || fresh == 0 {
 		return
 	}
-	r.spare = append(r.spare[:0], r.valid...)
-	r.valid = r.valid[:0]
-	commands := *r.p.names.list.Load()
-	a, b := r.spare[:old], r.spare[old:]
-	for len(a) > 0 && len(b) > 0 {
-		if a[0].command == b[0].command {
-			if r.p.precedes(a[0].group, &a[0].group.ops[a[0].op], g, &g.ops[b[0].op]) > 0 {
-				a = a[1:]
-			} else {
-				b = b[1:]
-			}
-			continue
-		}
-		if commands[a[0].command] < commands[b[0].command] {
-			r.valid = append(r.valid, a[0])
-			a = a[1:]
-		} else {
-			r.valid = append(r.valid, b[0])
-			b = b[1:]
-		}
+	// The shorter run goes into the longer one.
+	if r.spare = r.spare[:0]; fresh <= old {
+		r.spare = append(r.spare, r.valid[old:]...)
+		r.valid = r.valid[:old]
+	} else {
+		r.spare = append(r.spare, r.valid[:old]...)
+		r.valid = r.valid[:copy(r.valid, r.valid[old:])]
 	}
-	r.valid = append(append(r.valid, a...), b...)
+	for _, c := range r.spare {
+		r.insert(c)
+	}
 }
 
+// insert puts a candidate where it belongs.
+func (r *runner) insert(c candidate) {
+	commands := *r.p.names.list.Load()
+	at, found := r.find(commands[c.command])
+	switch {
+	case !found:
+		r.valid = slices.Insert(r.valid, at, c)
+	case r.p.precedes(c, r.valid[at]):
+		r.valid[at] = c
+	}
+}
+
+// find tells where a command is among the candidates, or belongs.
+func (r *runner) find(cmd string) (at int, found bool) {
+	commands := *r.p.names.list.Load()
+	lo, hi := 0, len(r.valid)
+	for lo < hi {
+		if mid := (lo + hi) / 2; commands[r.valid[mid].command] < cmd {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(r.valid) && commands[r.valid[lo].command] == cmd
+}
+
+// applicable reports whether the preconditions of an operator hold, but for its
+// trigger, which does.
 func (r *runner) applicable(g *group, op *operator) bool {
+	for _, l := range op.needs {
+		if l < 0 {
+			break
+		}
+		if !l.in(r.state) {
+			return false
+		}
+	}
+	return (op.needs[2] != manyLiterals || r.meetsAll(g, op)) &&
+		(op.extra < 0 || holds(g.extras[op.extra].rest, r.state))
+}
+
+// meetsAll is for operators with many preconditions.
+func (r *runner) meetsAll(g *group, op *operator) bool {
 	s := &r.p.rules.schemas[op.schema]
-	b := g.frames[op.frame:]
+	frame := g.frames[op.frame:]
 	for i := range s.pos {
-		if at := r.p.bit(&s.pos[i], b); at < 0 || !r.state.has(int(at)) {
+		if at := r.p.bit(&s.pos[i], frame); at < 0 || !r.state.has(int(at)) {
 			return false
 		}
 	}
 	for i := range s.neg {
-		if at := r.p.bit(&s.neg[i], b); at >= 0 && r.state.has(int(at)) {
+		if at := r.p.bit(&s.neg[i], frame); at >= 0 && r.state.has(int(at)) {
 			return false
 		}
 	}
-	return op.extra < 0 || holds(g.extras[op.extra].rest, r.state)
+	return true
 }
 
 // bit is index for the frame of an operator.
@@ -170,20 +202,12 @@ func (r *runner) admissible(dst []string) []string {
 }
 
 func (r *runner) step(cmd string) (string, bool, error) {
-	commands := *r.p.names.list.Load()
-	lo, hi := 0, len(r.valid)
-	for lo < hi {
-		if mid := (lo + hi) / 2; commands[r.valid[mid].command] < cmd {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == len(r.valid) || commands[r.valid[lo].command] != cmd {
+	at, found := r.find(cmd)
+	if !found {
 		return "", false, nil
 	}
-	g := r.valid[lo].group
-	op := &g.ops[r.valid[lo].op]
+	g := r.valid[at].group
+	op := &g.ops[r.valid[at].op]
 	r.apply(g, op)
 	r.ready = false
 	if r.p.touches[op.schema] {
