@@ -27,6 +27,8 @@ char* shim_clip_grad_norm(tensor_p* params, size_t n, double max_norm, double* n
 char* shim_adamw(tensor_p* params, tensor_p* m, tensor_p* v, size_t n, int64_t step, double lr, double beta1,
                  double beta2, double weight_decay, double eps);
 void shim_autocast(int cuda, int on);
+char* shim_head(tensor_p hidden, tensor_p weight, tensor_p actions, tensor_p ref_hidden, tensor_p ref_weight,
+                int64_t divergence, int bf16, int64_t piece, tensor_p* logp, tensor_p* kl, tensor_p* ref_logp);
 #ifdef __cplusplus
 }
 #endif
