@@ -127,9 +127,12 @@ func TestResume(t *testing.T) {
 			if c.pairs {
 				cfg.Data = []string{pairs(t, 24)}
 			}
-			before := torch.Live()
-			if err := c.train(context.Background(), cfg, &quiet{}); err != nil {
+			before, probe := torch.Live(), &handles{}
+			if err := c.train(context.Background(), cfg, probe); err != nil {
 				t.Fatal(err)
+			}
+			if n := len(probe.live); probe.live[n-1] != probe.live[1] {
+				t.Errorf("tensor handles after each update: %v", probe.live)
 			}
 			halves := cfg
 			halves.Out = filepath.Join(t.TempDir(), "halves")
@@ -151,6 +154,14 @@ func TestResume(t *testing.T) {
 		})
 	}
 }
+
+// handles counts the tensors after each update.
+type handles struct {
+	quiet
+	live []int
+}
+
+func (h *handles) Progress(int, int, string) { h.live = append(h.live, torch.Live()) }
 
 // sameFiles asks that both folders hold the same tensor files.
 func sameFiles(t *testing.T, a, b string) {
