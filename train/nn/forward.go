@@ -62,6 +62,34 @@ func (m *Model) Logits(hidden *torch.Tensor) *torch.Tensor {
 	})
 }
 
+// LogProbs returns log pi of actions [..], token ids, at hidden states [.., C]:
+// [..]. It is Logits, LogSoftmax and Gather in one, with some rows of the logits
+// in memory at a time, not all.
+func (m *Model) LogProbs(hidden, actions *torch.Tensor) *torch.Tensor {
+	return torch.Tidy(func() *torch.Tensor {
+		logp, _, _ := torch.LogProbs(m.output(hidden), actions.View(-1), nil, torch.NoDivergence, m.Autocast)
+		return logp.View(actions.Shape()...)
+	})
+}
+
+// Compare returns, [..] each, log pi and log pi_ref of actions [..] at hidden
+// states [.., C] of the model and of ref, and a divergence over the whole
+// vocabulary between them, p being pi and q being pi_ref. No gradient reaches ref.
+func (m *Model) Compare(hidden, actions *torch.Tensor, ref *Model, refHidden *torch.Tensor, d torch.Divergence) (logp, refLogp, divergence *torch.Tensor) {
+	other := ref.output(refHidden)
+	logp, divergence, refLogp = torch.LogProbs(m.output(hidden), actions.View(-1), &other, d, m.Autocast)
+	shape := actions.Shape()
+	return logp.View(shape...), refLogp.View(shape...), divergence.View(shape...)
+}
+
+// output is the LM head with rows [N, C] before it.
+func (m *Model) output(hidden *torch.Tensor) torch.Output {
+	if s := m.Config.LogitScale(); s != 1 {
+		hidden = hidden.Times(s)
+	}
+	return torch.Output{Hidden: hidden.View(-1, int64(m.Config.Hidden)), Weight: m.head}
+}
+
 // Values applies a critic's head to hidden states [.., C]: [..]. They are never
 // rounded to bfloat16. Gradients reach the backbone where hidden carries them;
 // Values(hidden.Detach()) trains the head alone.

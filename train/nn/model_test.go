@@ -54,6 +54,42 @@ func TestAgainstTransformers(t *testing.T) {
 	}
 }
 
+// LogProbs and Compare are what Logits gives, MiniCPM's scale and bfloat16
+// included, with the same gradients.
+func TestLogProbs(t *testing.T) {
+	for _, name := range []string{"qwen2-tied", "minicpm"} {
+		for _, autocast := range []bool{false, true} {
+			m, ref := load(t, name, torch.Float32), load(t, "llama", torch.Float32)
+			m.Autocast, ref.Autocast = autocast, autocast
+			m.Train()
+			tol := 1e-5
+			if autocast {
+				tol = 0.02
+			}
+			scope(t, func() {
+				hidden, other := m.Hidden(ids()), ref.Hidden(ids())
+				actions := torch.FromInt64([]int64{9, 26, 5, 35, 8, 9, 7, 32, 38, 1, 2, 3}, 2, 6)
+				p, q := m.Logits(hidden).LogSoftmax(), ref.Logits(other).LogSoftmax()
+				pick := func(x *torch.Tensor) *torch.Tensor { return x.Gather(-1, actions.Unsqueeze(-1)).Squeeze(-1) }
+				kl := p.Exp().Mul(p.Sub(q)).SumDim(-1)
+				gradient := func(x *torch.Tensor) *torch.Tensor {
+					torch.ZeroGrad(m.Params())
+					x.Sum().Backward()
+					return m.embed.Grad().Times(1)
+				}
+				logp, refLogp, divergence := m.Compare(hidden, actions, ref, other, torch.KL)
+				compare(t, "log pi", logp, pick(p), tol)
+				compare(t, "log pi", m.LogProbs(hidden, actions), pick(p), tol)
+				compare(t, "log pi_ref", refLogp, pick(q), tol)
+				compare(t, "KL", divergence, kl, tol)
+				want := gradient(pick(p).Add(kl))
+				again, _, apart := m.Compare(m.Hidden(ids()), actions, ref, other, torch.KL)
+				compare(t, "gradient", gradient(again.Add(apart)), want, tol)
+			})
+		}
+	}
+}
+
 // ramp is the weight that the reference gives each real position.
 func ramp(mask *torch.Tensor) *torch.Tensor {
 	n := mask.Len()
