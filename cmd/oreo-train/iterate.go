@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/renameio/v2"
 	urfave "github.com/urfave/cli/v2"
@@ -22,6 +23,7 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/config"
 	"github.com/oreo-go/oreo/cmd/internal/stage"
 	"github.com/oreo-go/oreo/math/data"
+	"github.com/oreo-go/oreo/train"
 )
 
 //go:embed iterate.yaml
@@ -29,23 +31,25 @@ var iterateExample string
 
 // iterateConfig is one run of several rounds.
 type iterateConfig struct {
-	Model    string `yaml:"model" required:"true" doc:"folder of the first policy, in Hugging Face form; pi_ref of round 1"`
-	Problems string `yaml:"problems" required:"true" doc:"JSONL file of problems to sample on: question and answer"`
-	Test     string `yaml:"test" required:"true" doc:"JSONL file of problems to measure on, none of which is in problems"`
-	Out      string `yaml:"out" required:"true" doc:"folder for round-0 (the first policy, measured), round-1, … and report.html"`
+	Model    string   `yaml:"model" required:"true" doc:"folder of the first policy, in Hugging Face form; pi_ref of round 1"`
+	Task     string   `yaml:"task" oneof:"math|alfworld" doc:"math: questions with answers, by oreo-run collect and eval; alfworld: games, by oreo-run alfworld rollout"`
+	Problems string   `yaml:"problems" required:"true" doc:"what to sample on: JSONL file of questions and answers, or path of games"`
+	Test     []string `yaml:"test" required:"true" doc:"what to measure on, nothing of which is in problems: one or more such files or paths"`
+	Out      string   `yaml:"out" required:"true" doc:"folder for round-0 (the first policy, measured), round-1, … and report.html"`
 
 	Method  string   `yaml:"method" oneof:"oreo|dqo|rejection|dpo|kto" doc:"how a round trains; the policy of the round before is its model and its pi_ref"`
 	Rounds  int      `yaml:"rounds" range:"[1,1000]" doc:"rounds in all; a finished run goes on when it is raised; the paper: 3"`
-	Samples int      `yaml:"samples" range:"[1,)" doc:"answers drawn to each problem in each round; the paper: 10 for 1.5B models, 16 for 7B"`
-	Recipe  string   `yaml:"recipe" doc:"rule by which oreo-run select chooses among them: 1.5b, 7b or alfworld"`
+	Samples int      `yaml:"samples" range:"[1,)" doc:"answers to each problem in each round, or episodes of each game; the paper: 10 for 1.5B models, 16 for 7B, 5 for ALFWorld"`
+	Select  string   `yaml:"select" doc:"recipe by which oreo-run select chooses among them: 1.5b, 7b or alfworld"`
 	Critic  string   `yaml:"critic" oneof:"continue|restart" doc:"where the critic of oreo and dqo starts from in round 2 and later; continue: the critic of the round before; restart: as in round 1"`
-	Beams   []int    `yaml:"beams" range:"[1,)" doc:"widths of beam searches to measure besides greedy decoding, with the round's critic"`
-	Train   string   `yaml:"train" doc:"YAML file with the method's own settings; empty: its defaults"`
-	Set     []string `yaml:"train_set" doc:"key=value overrides of them; model, data, out, seed, threads and, where it continues, critic are the round's"`
+	Beams   []int    `yaml:"beams" range:"[2,)" doc:"widths of searches to measure besides greedy decoding, with the round's critic: beams B, or with task alfworld the K of best-of-K actions"`
+	Recipe  string   `yaml:"recipe" doc:"the method's settings by name, see oreo-train recipes; empty: its defaults"`
+	Config  string   `yaml:"config" doc:"YAML file with further settings of the method"`
+	Set     []string `yaml:"set" doc:"key=value overrides of them; model, data, out, seed, threads and, where it continues, critic are the round's"`
 
-	Generate []string `yaml:"generate" doc:"further flags of oreo-run collect and eval, such as [--format, qwen-gsm8k, --max-new-tokens, 512]"`
-	Collect  []string `yaml:"collect" doc:"further flags of oreo-run collect"`
-	Evaluate []string `yaml:"evaluate" doc:"further flags of oreo-run eval"`
+	Generate []string `yaml:"generate" doc:"further flags of the commands that sample and measure, such as [--format, qwen-gsm8k, --max-new-tokens, 512]"`
+	Collect  []string `yaml:"collect" doc:"further flags of the one that samples; it does so at temperature 1"`
+	Evaluate []string `yaml:"evaluate" doc:"further flags of the one that measures"`
 	Export   []string `yaml:"export" doc:"further flags of oreo-export, such as [--dtype, fp16]"`
 
 	Seed    uint64 `yaml:"seed" doc:"of all draws; round k uses seed + k"`
@@ -54,19 +58,59 @@ type iterateConfig struct {
 
 // defaultIterate is the paper's experiment (section 4.2, Fig. 2).
 func defaultIterate() iterateConfig {
-	return iterateConfig{Method: "oreo", Rounds: 3, Samples: 10, Recipe: "1.5b", Critic: "continue"}
+	return iterateConfig{Task: "math", Method: "oreo", Rounds: 3, Samples: 10, Select: "1.5b", Critic: "continue"}
 }
 
 // Validate checks what one key's range cannot say.
 func (c *iterateConfig) Validate() error {
-	if _, err := data.ParseRecipe(c.Recipe); err != nil {
+	if _, err := data.ParseRecipe(c.Select); err != nil {
 		return err
 	}
 	if len(c.Beams) > 0 && !c.hasCritic() {
 		return fmt.Errorf("beams: a beam search needs a critic, and method %s trains none; choose oreo or dqo, or set beams to []", c.Method)
 	}
-	return nil
+	names := map[string]string{}
+	for _, path := range c.Test {
+		if other, ok := names[testName(path)]; ok {
+			return fmt.Errorf("test: results of %s and of %s would have the same name; rename one", other, path)
+		}
+		names[testName(path)] = path
+	}
+	return c.checkMethod()
 }
+
+// checkMethod reads the method's settings as the rounds will, so that a mistake
+// in them shows before anything is sampled.
+func (c *iterateConfig) checkMethod() error {
+	var cfg any
+	switch c.Method {
+	case "oreo":
+		cfg = ptr(train.DefaultOREO())
+	case "dqo":
+		cfg = ptr(train.DefaultDQO())
+	case "rejection":
+		cfg = ptr(train.DefaultRejection())
+	case "dpo":
+		cfg = ptr(train.DefaultDPO())
+	case "kto":
+		cfg = ptr(train.DefaultKTO())
+	}
+	if c.Recipe != "" {
+		r, err := findRecipe(c.Recipe)
+		if err != nil {
+			return err
+		}
+		if r.Method != c.Method {
+			return fmt.Errorf("recipe %s is for method %s, not %s", c.Recipe, r.Method, c.Method)
+		}
+		if err := config.Apply(cfg, "recipe "+c.Recipe, []byte(r.Text)); err != nil {
+			return err
+		}
+	}
+	return config.Load(cfg, c.Config, append(c.Set[:len(c.Set):len(c.Set)], "model=m", "data=d", "out=o"))
+}
+
+func ptr[T any](v T) *T { return &v }
 
 func (c *iterateConfig) hasCritic() bool { return c.Method == "oreo" || c.Method == "dqo" }
 
@@ -127,7 +171,7 @@ func (it *iteration) stages(k int) []stage.Stage {
 	stages := []stage.Stage{
 		{Title: title("sample on the problems"), Product: roundFile(k, "samples.jsonl"), Commands: [][]string{it.collect(k)}},
 		{Title: title("choose the training set"), Product: roundFile(k, "data.jsonl"), Commands: [][]string{
-			{"oreo-run", "select", "--in", it.file(k, "samples.jsonl"), "--recipe", it.Recipe, "--seed", it.seed(k), it.form(), it.file(k, "data.jsonl")}}},
+			{"oreo-run", "select", "--in", it.file(k, "samples.jsonl"), "--recipe", it.Select, "--seed", it.seed(k), it.form(), it.file(k, "data.jsonl")}}},
 		{Title: title("train by " + it.Method), Product: roundFile(k, "model/trainer_state.json"), Commands: [][]string{it.train(k)}},
 		exported,
 	}
@@ -141,8 +185,12 @@ func (it *iteration) stages(k int) []stage.Stage {
 func (it *iteration) seed(k int) string { return strconv.FormatUint(it.Seed+uint64(k), 10) }
 
 func (it *iteration) collect(k int) []string {
-	return slices.Concat([]string{"oreo-run", "collect"}, it.Generate, it.Collect, []string{
-		"--model", it.file(k-1, "onnx/policy"), "--problems", it.Problems, "--n", strconv.Itoa(it.Samples), "--seed", it.seed(k),
+	command, problems, n := []string{"oreo-run", "collect"}, "--problems", "--n"
+	if it.Task == "alfworld" {
+		command, problems, n = []string{"oreo-run", "alfworld", "rollout"}, "--games", "--samples"
+	}
+	return slices.Concat(command, []string{"--temperature", "1"}, it.Generate, it.Collect, []string{
+		"--model", it.file(k-1, "onnx/policy"), problems, it.Problems, n, strconv.Itoa(it.Samples), "--seed", it.seed(k),
 		"--threads", strconv.Itoa(it.Threads), "--out", it.file(k, "samples.jsonl")})
 }
 
@@ -159,8 +207,11 @@ func (it *iteration) form() string {
 
 func (it *iteration) train(k int) []string {
 	args := []string{"oreo-train", it.Method}
-	if it.Train != "" {
-		args = append(args, "--config", it.Train)
+	if it.Recipe != "" {
+		args = append(args, "--recipe", it.Recipe)
+	}
+	if it.Config != "" {
+		args = append(args, "--config", it.Config)
 	}
 	args = slices.Concat(args, []string{"--set"}, it.Set, []string{
 		"model=" + it.policy(k-1), "data=" + it.file(k, "data.jsonl"), "out=" + it.policy(k), "seed=" + it.seed(k), "threads=" + strconv.Itoa(it.Threads)})
@@ -174,31 +225,69 @@ func (it *iteration) export(k int, kind, model string) []string {
 	return slices.Concat([]string{"oreo-export", kind}, it.Export, []string{"--model", model, "--out", it.file(k, "onnx/"+kind)})
 }
 
-// measure verifies what round k exported and measures it, greedily and by beam
-// search where there is a critic.
-func (it *iteration) measure(k int) []stage.Stage {
-	critic := k > 0 && it.hasCritic()
+// measure verifies what round k exported and measures it in every way.
+func (it *iteration) measure(k int) (stages []stage.Stage) {
 	verify := [][]string{{"oreo-export", "verify", it.file(k, "onnx/policy")}}
-	if critic {
+	if k > 0 && it.hasCritic() {
 		verify = append(verify, []string{"oreo-export", "verify", it.file(k, "onnx/critic")})
 	}
-	measure := func(way, title string, flags ...string) stage.Stage {
-		result := roundFile(k, "result/"+way)
-		return stage.Stage{Title: fmt.Sprintf("round %d: measure the policy, %s", k, title), Product: result + ".json", Commands: [][]string{
-			slices.Concat([]string{"oreo-run", "eval"}, it.Generate, it.Evaluate, flags, []string{
-				"--model", it.file(k, "onnx/policy"), "--problems", it.Test, "--seed", strconv.FormatUint(it.Seed, 10),
-				"--threads", strconv.Itoa(it.Threads), "--answers", it.Path(result + ".jsonl"), "--out", it.Path(result + ".json")})}}
-	}
-	greedy := measure("greedy", "greedy")
-	greedy.Commands = append(verify, greedy.Commands...)
-	stages := []stage.Stage{greedy}
-	if critic {
-		for _, b := range it.Beams {
-			width := strconv.Itoa(b)
-			stages = append(stages, measure("beam-"+width, "beam search B = "+width, "--critic", it.file(k, "onnx/critic"), "--beam", width))
+	for i, w := range it.ways(k) {
+		s := stage.Stage{Title: fmt.Sprintf("round %d: measure the policy, %s", k, w.title), Product: roundFile(k, w.answers())}
+		if i == 0 {
+			s.Commands = verify
 		}
+		args := slices.Concat(w.command, it.Generate, it.Evaluate, []string{
+			"--model", it.file(k, "onnx/policy"), "--seed", strconv.FormatUint(it.Seed, 10), "--threads", strconv.Itoa(it.Threads), w.out, it.file(k, w.answers())})
+		if w.width > 0 {
+			args = append(args, "--critic", it.file(k, "onnx/critic"), w.search, strconv.Itoa(w.width))
+		}
+		s.Commands = append(s.Commands, args)
+		stages = append(stages, s)
 	}
 	return stages
+}
+
+// way is one way of measuring a policy.
+type way struct {
+	name, title string
+	command     []string // with the problems
+	out         string   // its flag for the answers
+	width       int      // of the search; 0: greedy
+	search      string   // its flag for the width
+}
+
+func (w way) answers() string { return "result/" + w.name + ".jsonl" }
+
+// ways are those of round k: on every test greedily and, where there is a
+// critic, by searches.
+func (it *iteration) ways(k int) (all []way) {
+	for _, test := range it.Test {
+		w := way{command: []string{"oreo-run", "eval", "--problems", test}, out: "--answers", search: "--beam"}
+		if it.Task == "alfworld" {
+			w = way{command: []string{"oreo-run", "alfworld", "rollout", "--games", test}, out: "--out", search: "--best-of"}
+		}
+		for _, width := range append([]int{0}, it.Beams...) {
+			if width > 0 && (k == 0 || !it.hasCritic()) {
+				continue
+			}
+			w.width, w.title = width, "greedy"
+			if width > 0 {
+				w.title = fmt.Sprintf("%s %d", strings.TrimPrefix(w.search, "--"), width)
+			}
+			w.name = testName(test) + "-" + strings.ReplaceAll(w.title, " ", "-")
+			if len(it.Test) > 1 {
+				w.title = testName(test) + ", " + w.title
+			}
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// testName is the name of a file or folder of tests without what may follow it.
+func testName(path string) string {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	return name
 }
 
 const settingsFile = "iterate.json"
@@ -228,9 +317,10 @@ func (it *iteration) claim() error {
 	if err := json.Unmarshal(text, &before); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	for _, key := range slices.Sorted(maps.Keys(now)) {
+	keys := slices.Sorted(maps.Keys(now))
+	for _, key := range append(keys, slices.Sorted(maps.Keys(before))...) {
 		if !reflect.DeepEqual(before[key], now[key]) {
-			return fmt.Errorf("%s is of a run with another %s (%v, now %v); choose another out or remove it", it.Out, key, before[key], now[key])
+			return fmt.Errorf("%s is of a run with another %s (%v, now %v); choose another out or remove it", it.Out, strings.ToLower(key), before[key], now[key])
 		}
 	}
 	return nil
@@ -247,11 +337,19 @@ func (it *iteration) settings() (map[string]any, error) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, err
 	}
-	for _, key := range []string{"Out", "Rounds", "Threads", "Beams", "Problems", "Test", "Train"} { // other beams are measured besides
+	for _, key := range []string{"Out", "Rounds", "Threads", "Beams", "Problems", "Test", "Config"} { // other beams are measured besides
 		delete(all, key)
 	}
-	for key, path := range map[string]string{"problems": it.Problems, "test": it.Test, "train": it.Train} {
-		if path == "" {
+	maps.DeleteFunc(all, func(_ string, v any) bool { // an empty list may come as null
+		list, ok := v.([]any)
+		return v == nil || ok && len(list) == 0
+	})
+	files := map[string]string{"problems": it.Problems, "config": it.Config}
+	for _, path := range it.Test {
+		files["test "+testName(path)] = path
+	}
+	for key, path := range files {
+		if info, err := os.Stat(path); path == "" || err == nil && info.IsDir() { // of games
 			continue
 		}
 		text, err := os.ReadFile(path)

@@ -1,97 +1,92 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/oreo-go/oreo/cmd/internal/config"
 	"github.com/oreo-go/oreo/cmd/internal/report"
-	"github.com/oreo-go/oreo/runtime/traj"
+	"github.com/oreo-go/oreo/runtime/jsonl"
 )
-
-// measured is what oreo-run eval wrote of one way of answering.
-type measured struct {
-	Accuracy float64 `json:"accuracy"`
-	Lo       float64 `json:"lo"` // 95 %, Wilson
-	Hi       float64 `json:"hi"`
-	N        int     `json:"n"`
-	Tokens   int     `json:"tokens"`
-}
 
 // round is what one round did.
 type round struct {
-	samples, right int                 // graded answers it learnt from
-	results        map[string]measured // by way: greedy, beam-3, …
+	samples rate            // graded answers it learnt from
+	results map[string]rate // by a way's name
 }
 
-// ways are the ways of answering, in the order of the report.
-func (it *iteration) ways() (names, titles []string) {
-	names, titles = []string{"greedy"}, []string{"greedy"}
-	for _, b := range it.Beams {
-		names, titles = append(names, fmt.Sprintf("beam-%d", b)), append(titles, fmt.Sprintf("beam B = %d", b))
+// rate is how many of n were right.
+type rate struct{ right, n int }
+
+func (r rate) String() string { return fmt.Sprintf("%.1f %%", r.percent()) }
+
+func (r rate) percent() float64 { return 100 * float64(r.right) / float64(max(1, r.n)) }
+
+// interval is 95 % (Wilson), in per cent.
+func (r rate) interval() (lo, hi float64) {
+	lo, hi = report.Wilson(r.right, r.n)
+	return 100 * lo, 100 * hi
+}
+
+// readRate counts the records that are right, by verdict or by reward.
+func readRate(path string) (r rate, err error) {
+	type graded struct {
+		Correct bool
+		Reward  float64
 	}
-	return names, titles
+	for g, err := range jsonl.Read[graded](path) {
+		if err != nil {
+			return r, err
+		}
+		r.n++
+		if g.Correct || g.Reward > 0.5 {
+			r.right++
+		}
+	}
+	return r, nil
 }
 
 // rounds reads what the rounds up to last left.
 func (it *iteration) rounds(last int) ([]round, error) {
 	all := make([]round, last+1)
-	names, _ := it.ways()
 	for k := range all {
-		all[k].results = map[string]measured{}
-		for i, name := range names {
-			if k == 0 && i > 0 {
-				continue // no critic yet
-			}
-			path := it.file(k, "result/"+name+".json")
-			text, err := os.ReadFile(path)
-			if err != nil {
+		all[k].results = map[string]rate{}
+		var err error
+		for _, w := range it.ways(k) {
+			if all[k].results[w.name], err = readRate(it.file(k, w.answers())); err != nil {
 				return nil, err
 			}
-			var m measured
-			if err := json.Unmarshal(text, &m); err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			all[k].results[name] = m
 		}
 		if k == 0 {
 			continue
 		}
-		for r, err := range traj.Read(it.file(k, "samples.jsonl"), true) {
-			if err != nil {
-				return nil, err
-			}
-			all[k].samples++
-			if *r.Reward > 0.5 {
-				all[k].right++
-			}
+		if all[k].samples, err = readRate(it.file(k, "samples.jsonl")); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
 }
 
 func (it *iteration) table(rounds []round) (header []string, rows [][]string) {
-	names, titles := it.ways()
+	ways := it.ways(len(rounds) - 1)
 	header = []string{"round", "samples", "of these right"}
-	for _, title := range titles {
-		header = append(header, title, "95 % interval")
+	for _, w := range ways {
+		header = append(header, w.title, "95 % interval")
 	}
 	for k, r := range rounds {
 		row := []string{strconv.Itoa(k), "", ""}
 		if k > 0 {
-			row[1], row[2] = strconv.Itoa(r.samples), fmt.Sprintf("%.1f %%", 100*float64(r.right)/float64(max(1, r.samples)))
+			row[1], row[2] = strconv.Itoa(r.samples.n), r.samples.String()
 		}
-		for _, name := range names {
-			m, ok := r.results[name]
-			if !ok {
+		for _, w := range ways {
+			if m, ok := r.results[w.name]; ok {
+				lo, hi := m.interval()
+				row = append(row, m.String(), fmt.Sprintf("%.1f to %.1f %%", lo, hi))
+			} else {
 				row = append(row, "", "")
-				continue
 			}
-			row = append(row, fmt.Sprintf("%.1f %%", 100*m.Accuracy), fmt.Sprintf("%.1f to %.1f %%", 100*m.Lo, 100*m.Hi))
 		}
 		rows = append(rows, row)
 	}
@@ -121,8 +116,8 @@ func (it *iteration) report(last int) error {
 	header, rows := it.table(rounds)
 	page := report.New("Rounds of " + it.Method)
 	page.Text(fmt.Sprintf("%d of %d rounds. In each, the policy of the round before answered every problem %d times; the graded answers trained the next policy by %s, "+
-		"with the policy of the round before as pi_ref. Measured on %d problems that no round trained on; intervals are 95 %% (Wilson).",
-		last, it.Rounds, it.Samples, it.Method, rounds[0].results["greedy"].N))
+		"with the policy of the round before as pi_ref. Round 0 is the first policy; intervals are 95 %% (Wilson).",
+		last, it.Rounds, it.Samples, it.Method))
 	page.Heading("Accuracy by round").Table(header, rows).Plot(it.accuracy(rounds))
 	if err := it.times(page); err != nil {
 		return err
@@ -133,18 +128,15 @@ func (it *iteration) report(last int) error {
 
 func (it *iteration) accuracy(rounds []round) report.Plot {
 	plot := report.Plot{Title: "Accuracy by round", XLabel: "round (0: the first policy)", YLabel: "correct, %"}
-	names, titles := it.ways()
-	for i, name := range names {
-		s := report.Series{Name: titles[i]}
+	for _, w := range it.ways(len(rounds) - 1) {
+		s := report.Series{Name: w.title}
 		for k, r := range rounds {
-			if m, ok := r.results[name]; ok {
-				s.X, s.Y = append(s.X, float64(k)), append(s.Y, 100*m.Accuracy)
-				s.Lo, s.Hi = append(s.Lo, 100*m.Lo), append(s.Hi, 100*m.Hi)
+			if m, ok := r.results[w.name]; ok {
+				lo, hi := m.interval()
+				s.X, s.Y, s.Lo, s.Hi = append(s.X, float64(k)), append(s.Y, m.percent()), append(s.Lo, lo), append(s.Hi, hi)
 			}
 		}
-		if len(s.X) > 0 {
-			plot.Series = append(plot.Series, s)
-		}
+		plot.Series = append(plot.Series, s)
 	}
 	return plot
 }
