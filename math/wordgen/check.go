@@ -8,7 +8,7 @@ import (
 )
 
 // Parse reads a question of this package back into numbers: ID, Solution and
-// Answer stay empty. ok is false for any other text.
+// Answer stay empty, and each month is a day. ok is false for any other text.
 func Parse(question string) (p Problem, ok bool) {
 	sentences := strings.Split(question, ". ")
 	if len(sentences) < 3 || !strings.HasPrefix(sentences[len(sentences)-1], "How many ") {
@@ -40,7 +40,7 @@ var verbAndNumber = regexp.MustCompile(`(\w+) (\d{1,6})\b`)
 // signs tells for every verb of the scenes whether things are gained or lost.
 var signs = func() map[string]int {
 	m := map[string]int{}
-	for _, s := range append(scenes[:len(scenes):len(scenes)], scene{gains: plainGains, losses: plainLosses}) {
+	for _, s := range append(scenes[:len(scenes):len(scenes)], scene{gains: monthGains, losses: monthLosses}) {
 		for _, verb := range s.gains {
 			m[verb] = 1
 		}
@@ -54,11 +54,11 @@ var signs = func() map[string]int {
 // CheckSteps tells for each line of a solution, in either style, whether the
 // solution is right up to its end: its equations hold, the first begins with the
 // stock reached before, and together they take the changes of the question in
-// turn; a number alone is the stock at the end of the day; the answer line gives
-// the last stock when all changes are taken. After the first wrong line all are
-// wrong.
+// turn; a month with a number alone is right if that is its stock; the answer line
+// gives the last stock when all changes are taken. After the first wrong line all
+// are wrong.
 func (p Problem) CheckSteps(solution string) []bool {
-	c := checker{stock: p.Start, days: p.Days, names: weekdays}
+	c := checker{stock: p.Start, changes: slices.Concat(p.Days...)}
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
 	right := make([]bool, len(lines))
 	for i, line := range lines {
@@ -71,31 +71,34 @@ func (p Problem) CheckSteps(solution string) []bool {
 
 // checker is how far a solution has come.
 type checker struct {
-	stock int
-	days  [][]int
-	names []string // of the days left
-	taken int      // changes of the first of the days
+	stock   int
+	changes []int
+	taken   int // of the changes
 }
 
 func (c *checker) line(line string) bool {
 	if answer, ok := strings.CutPrefix(line, answerMark); ok {
-		return len(c.days) == 0 && answer == strconv.Itoa(c.stock)
-	}
-	if name, rest, named := strings.Cut(line, ": "); named && slices.Contains(weekdays, name) {
-		if c.taken > 0 || len(c.names) == 0 || name != c.names[0] {
-			return false
-		}
-		line = rest
-	}
-	if len(c.days) > 0 && number.MatchString(line) {
-		for day := len(c.days); len(c.days) == day; {
-			c.take()
-		}
-		return line == strconv.Itoa(c.stock)
+		return c.taken == len(c.changes) && answer == strconv.Itoa(c.stock)
 	}
 	line = strings.TrimPrefix(strings.TrimPrefix(line, partsMark), headMark)
 	for _, text := range strings.Split(line, ", ") {
-		if !c.equation(text) {
+		name, rest, named := strings.Cut(text, ": ")
+		month := slices.Index(months, name)
+		switch {
+		case !named:
+			if !c.equation(text) {
+				return false
+			}
+		case month < c.taken || month >= len(c.changes):
+			return false
+		case number.MatchString(rest):
+			for c.taken <= month {
+				c.take()
+			}
+			if rest != strconv.Itoa(c.stock) {
+				return false
+			}
+		case month != c.taken || !c.equation(rest):
 			return false
 		}
 	}
@@ -115,7 +118,7 @@ func (c *checker) equation(text string) bool {
 	}
 	for _, term := range change.FindAllString(m[2], -1) {
 		n, err := strconv.Atoi(term)
-		if err != nil || len(c.days) == 0 || n != c.take() {
+		if err != nil || c.taken == len(c.changes) || n != c.take() {
 			return false
 		}
 	}
@@ -124,24 +127,22 @@ func (c *checker) equation(text string) bool {
 
 // take makes the next change; there must be one.
 func (c *checker) take() int {
-	n := c.days[0][c.taken]
+	n := c.changes[c.taken]
 	c.stock += n
-	if c.taken++; c.taken == len(c.days[0]) {
-		c.days, c.names, c.taken = c.days[1:], c.names[min(1, len(c.names)):], 0
-	}
+	c.taken++
 	return n
 }
 
 // StyleOfLine tells how a line of a solution is worked: by parts, or in the head
-// when it is one equation of more than two numbers or the stock alone.
+// when it is one equation of more than two numbers or a month's stock alone.
 func StyleOfLine(line string) Style {
-	if _, rest, marked := strings.Cut(line, ": "); marked {
-		line = rest
-	}
 	first, _, _ := strings.Cut(line, ", ")
+	if _, rest, marked := strings.Cut(first, ": "); marked {
+		first = rest
+	}
 	m := equation.FindStringSubmatch(first)
 	switch {
-	case number.MatchString(line), m != nil && len(change.FindAllString(m[2], 2)) > 1:
+	case number.MatchString(first), m != nil && len(change.FindAllString(m[2], 2)) > 1:
 		return InHead
 	case m != nil:
 		return ByParts

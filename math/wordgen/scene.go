@@ -3,6 +3,7 @@ package wordgen
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -31,25 +32,27 @@ var scenes = []scene{
 	{"workshop", "nails", []string{"makes", "orders"}, []string{"uses", "bends"}},
 }
 
-// weekdays name the days where each has a line of its own.
-var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
+// months name the changes where each is on its own.
+var months = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
 
-// On named days all scenes share their verbs: the smallest models, too, learn what
-// these mean.
-var plainGains, plainLosses = []string{"gets"}, []string{"loses"}
+// All scenes share the verbs of months: the smallest models, too, learn what these mean.
+var monthGains, monthLosses = []string{"gets"}, []string{"loses"}
 
 // question tells the problem in words.
-func (s scene) question(who person, p Problem, named bool, rng *rand.Rand) string {
+func (s scene) question(who person, p Problem, monthly bool, rng *rand.Rand) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s has %d %s.", who.name, p.Start, s.things)
-	for day, changes := range p.Days {
-		gains, losses := s.gains, s.losses
-		if named {
-			b.WriteString(" " + weekdays[day] + ":")
-			gains, losses = plainGains, plainLosses
-		} else {
-			b.WriteString(" " + who.pronoun)
+	if monthly {
+		for i, change := range slices.Concat(p.Days...) {
+			fmt.Fprintf(&b, " %s:", months[i])
+			writeChange(&b, change, monthGains, monthLosses, rng)
+			b.WriteByte('.')
 		}
+		fmt.Fprintf(&b, " How many %s are left?", s.things)
+		return b.String()
+	}
+	for _, changes := range p.Days {
+		b.WriteString(" " + who.pronoun)
 		for i, change := range changes {
 			switch {
 			case i > 0 && i == len(changes)-1:
@@ -57,14 +60,18 @@ func (s scene) question(who person, p Problem, named bool, rng *rand.Rand) strin
 			case i > 0:
 				b.WriteByte(',')
 			}
-			verbs := gains
-			if change < 0 {
-				verbs = losses
-			}
-			fmt.Fprintf(&b, " %s %d", verbs[rng.IntN(len(verbs))], max(change, -change))
+			writeChange(&b, change, s.gains, s.losses, rng)
 		}
 		b.WriteByte('.')
 	}
 	fmt.Fprintf(&b, " How many %s are left?", s.things)
 	return b.String()
+}
+
+func writeChange(b *strings.Builder, change int, gains, losses []string, rng *rand.Rand) {
+	verbs := gains
+	if change < 0 {
+		verbs = losses
+	}
+	fmt.Fprintf(b, " %s %d", verbs[rng.IntN(len(verbs))], max(change, -change))
 }

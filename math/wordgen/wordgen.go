@@ -21,15 +21,15 @@
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
 //
-// With Config.PerDay the days have names, and the annotator makes up his mind anew
-// each day: in the head means the day's last stock alone. The reward has to be
-// shared out among as many decisions as there are days:
+// With Config.Monthly every change has a month for a name, and the annotator makes
+// up his mind anew for each line: in the head means the last stock of its months
+// alone. The reward has to be shared out among as many decisions as there are lines:
 //
-//	Mia has 7 apples. Monday: loses 5, gets 3 and gets 4. Tuesday: loses 8, gets 4 and loses 2. How many apples are left?
+//	Mia has 7 apples. January: loses 5. February: gets 3. March: gets 4. April: loses 8. How many apples are left?
 //
-//	Monday: 7-5=2, 2+3=5, 5+4=9
-//	Tuesday: 3
-//	#### 3
+//	January: 7-5=2, February: 2+3=5
+//	April: 1
+//	#### 1
 package wordgen
 
 import (
@@ -46,8 +46,8 @@ type Config struct {
 	Changes   int       // changes per day, 2 to 9
 	MaxStock  int       // largest stock that occurs, 9 to 999
 	MaxChange int       // largest change, 1 to MaxStock
-	HeadShare []float64 // per scene: share of annotated solutions (PerDay: of days) done in the head, 0 to 1
-	PerDay    bool      // the style is chosen anew for each day
+	HeadShare []float64 // per scene: share of annotated solutions (Monthly: of lines) done in the head, 0 to 1
+	Monthly   bool      // changes have months, and the style is chosen for each line
 }
 
 // DefaultConfig returns the problems of the demo: one-digit numbers, and six
@@ -71,10 +71,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("wordgen: MinDays is %d, must be at least 1", c.MinDays)
 	case c.MaxDays < c.MinDays || c.MaxDays > 9:
 		return fmt.Errorf("wordgen: MaxDays is %d, must be between MinDays (%d) and 9", c.MaxDays, c.MinDays)
-	case c.PerDay && c.MaxDays > len(weekdays):
-		return fmt.Errorf("wordgen: MaxDays is %d, must be at most %d with PerDay", c.MaxDays, len(weekdays))
 	case c.Changes < 2 || c.Changes > 9:
 		return fmt.Errorf("wordgen: Changes is %d, must be between 2 and 9", c.Changes)
+	case c.Monthly && c.MaxDays*c.Changes > len(months):
+		return fmt.Errorf("wordgen: MaxDays is %d, must be at most %d: %d changes a line have no more months", c.MaxDays, len(months)/c.Changes, c.Changes)
 	case c.MaxStock < 9 || c.MaxStock > 999:
 		return fmt.Errorf("wordgen: MaxStock is %d, must be between 9 and 999", c.MaxStock)
 	case c.MaxChange < 1 || c.MaxChange > c.MaxStock:
@@ -160,13 +160,13 @@ func (g *Generator) draw() Problem {
 		p.Days = append(p.Days, changes)
 		stock += sum(changes)
 	}
-	p.Question = scenes[i].question(who, p, g.cfg.PerDay, g.rng)
-	if g.cfg.PerDay {
+	p.Question = scenes[i].question(who, p, g.cfg.Monthly, g.rng)
+	if g.cfg.Monthly {
 		styles := make([]Style, len(p.Days))
 		for day := range styles {
 			styles[day] = g.drawStyle(i)
 		}
-		p.Solution = p.SolveDays(styles)
+		p.Solution = p.SolveMonthly(styles)
 	} else {
 		p.Solution = p.Solve(g.drawStyle(i))
 	}

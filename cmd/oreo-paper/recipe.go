@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/oreo-go/oreo/math/wordgen"
+)
+
+// recipe is every number of the experiments that no method has for itself; those
+// of the methods are tuned (tuning.go).
+type recipe struct {
+	math     mathRecipe
+	alfworld alfworldRecipe
+	games    string // folder of real games, or empty
+	threads  int
+	tuned    tuning
+}
+
+type modelSize struct {
+	vocab, hidden, intermediate, layers, heads, positions int
+}
+
+type mathRecipe struct {
+	levels    []level
+	problems  wordgen.Config // but for the days
+	annotated int            // problems with solutions, of each level
+	sampled   int            // problems to sample on, of each level, new ones in each round
+	tested    int            // of each level
+	searched  int            // of these, for beam search
+	probed    int            // of these, for the advantages
+	model     modelSize
+	sft       settings
+	samples   int // per problem
+	probes    int // per probed problem
+	rounds    int
+	beams     []int
+	maxTokens int
+}
+
+// level is a degree of difficulty: the days of a problem.
+type level struct {
+	name string
+	days int
+}
+
+type alfworldRecipe struct {
+	train, seen, unseen int // games
+	layouts             int // of the training games
+	demonstrated        int // games with an expert's episode
+	receptacles         int
+	objects             int
+	tasks               []string
+	model               modelSize
+	sft                 settings
+	samples             int // episodes per training game
+	turns               int
+	maxTokens           int // of a reply
+	bestOf              []int
+}
+
+// settings are keys of a training run.
+type settings map[string]string
+
+// standard is tuned so that there is room at every stage.
+func standard() recipe {
+	problems := wordgen.DefaultConfig()
+	problems.Monthly, problems.Changes = true, 2
+	problems.HeadShare = []float64{0.1, 0.25, 0.4, 0.55, 0.7, 0.8}
+	return recipe{
+		math: mathRecipe{
+			levels: []level{{"easy", 2}, {"hard", 3}}, problems: problems,
+			annotated: 4000, sampled: 750, tested: 1000, searched: 300, probed: 60,
+			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
+			sft:     settings{"lr": "3e-3", "batch_size": "16", "epochs": "3"},
+			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
+		},
+		alfworld: alfworldRecipe{
+			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 150, receptacles: 4, objects: 3,
+			tasks:   []string{"pick_and_place_simple", "pick_clean_then_place_in_recep", "pick_heat_then_place_in_recep", "pick_cool_then_place_in_recep"},
+			model:   modelSize{vocab: 512, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 1536},
+			sft:     settings{"lr": "3e-3", "batch_size": "8", "epochs": "8"},
+			samples: 5, turns: 20, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
+		},
+	}
+}
+
+// tiny runs every stage in seconds.
+func tiny() recipe {
+	r := standard()
+	m := &r.math
+	m.annotated, m.sampled, m.tested, m.searched, m.probed = 32, 8, 8, 4, 4
+	m.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 128}
+	m.sft, m.samples, m.probes, m.rounds, m.beams, m.maxTokens = settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, 4, 4, 2, []int{2}, 16
+	a := &r.alfworld
+	a.train, a.seen, a.unseen, a.layouts, a.demonstrated = 4, 2, 2, 2, 4
+	a.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 2048}
+	a.sft, a.samples, a.turns, a.maxTokens, a.bestOf = settings{"lr": "3e-3", "batch_size": "4", "epochs": "1"}, 2, 3, 8, []int{1, 2}
+	return r
+}
+
+func (m modelSize) args() []string {
+	return []string{fmt.Sprintf("vocab=%d", m.vocab), fmt.Sprintf("hidden=%d", m.hidden), fmt.Sprintf("intermediate=%d", m.intermediate),
+		fmt.Sprintf("layers=%d", m.layers), fmt.Sprintf("heads=%d", m.heads), fmt.Sprintf("kv_heads=%d", m.heads), fmt.Sprintf("max_positions=%d", m.positions)}
+}
+
+func number(n int) string { return strconv.Itoa(n) }
