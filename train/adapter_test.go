@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,16 @@ func TestMergedIsTheAdapter(t *testing.T) {
 	out := adapted(t, tiny(t, data), data, func(*OREOConfig) {})
 	for folder, head := range map[string]model.Head{"": model.LMHead, "critic": model.ValueHead} {
 		merged, adapter := outputs(t, filepath.Join(out, folder), head), outputs(t, filepath.Join(out, folder, AdapterFolder), head)
+		later := MergeConfig{Adapter: filepath.Join(out, folder, AdapterFolder), Out: filepath.Join(t.TempDir(), "later"), DType: "float32"}
+		if _, err := Merge(later); err != nil {
+			t.Fatal(err)
+		}
+		if got := outputs(t, later.Out, head); !slices.Equal(got, merged) {
+			t.Errorf("%q: merged later: %v, want %v", folder, got, merged)
+		}
+		if _, err := Merge(later); !errors.Is(err, os.ErrExist) {
+			t.Errorf("merged over a model: %v", err)
+		}
 		for i := range merged {
 			if d := math.Abs(float64(merged[i] - adapter[i])); !(d < 1e-5) {
 				t.Errorf("%q: output %d is %v merged, %v with the adapter", folder, i, merged[i], adapter[i])

@@ -47,4 +47,29 @@
 //
 // Means are over the states of a sequence first and over sequences then, and a
 // batch that is split into micro-batches gives what the whole batch gives.
+//
+// # Options of the authors' code
+//
+// The flags of train_pcl.py (github.com/jwhj/OREO) and the keys of OREO here that
+// compute the same. What differs is in one table, in package loss (original.go).
+//
+//	--pretrain, --load_actor        reference, model (reference empty: model is both)
+//	--load_critic                   critic
+//	--dro_actor_loss                objective: telescoped (the default)
+//	--single_step_actor_loss        objective: one_step
+//	--traj_actor_loss               level: response
+//	--hinge_coeff                   hinge
+//	--step_level                    level: step; agents: step: turn
+//	--token_level_agent             level: token, on conversations
+//	--period_as_delimiter           step: period
+//	--beta, --kl_reg                beta, alpha
+//	--unbiased_kl, + --forward_kl   kl: exact, kl: forward; neither: kl: k3; no --kl_reg: kl: none
+//	--kl_targ, --kl_coeff_lr        kl_target with alpha: 1, kl_target_lr
+//	--clip_log                      clip_log_ratio
+//	--importance_sampling           importance_weights
+//	--enable_ema, --ema_beta        target_ema
+//	--actor_freeze_ratio            actor_freeze_ratio
+//	--critic_only                   critic_only
+//	--only_critic_lora, --lora_rank critic_kind: lora, critic_lora_rank; without the former also lora_rank
+//	--rew_mul, --rew_add            rewards as they stand in the data
 package train

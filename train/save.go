@@ -11,6 +11,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/oreo-go/oreo/runtime/safetensors"
+	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/card"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
@@ -73,21 +74,26 @@ func (r *run) card(t *trained) card.Card {
 	return c
 }
 
-// save writes a Hugging Face folder: weights, config.json, tokenizer and
-// generation settings.
+// save writes a Hugging Face folder of a model.
 func (r *run) save(t *trained, dir string, dtype torch.DType) error {
-	if err := r.tok.Save(dir); err != nil {
+	from, err := nn.BaseDir(r.Model)
+	if err != nil {
 		return err
 	}
-	tensors, err := t.Merged(dtype)
+	return saveModel(t.Model, r.tok, from, dir, dtype)
+}
+
+// saveModel writes a Hugging Face folder: weights, adapters merged, config.json,
+// the tokenizer, and the generation settings that are in the folder from.
+func saveModel(m *nn.Model, tok *tokenizer.Tokenizer, from, dir string, dtype torch.DType) error {
+	if err := tok.Save(dir); err != nil {
+		return err
+	}
+	tensors, err := m.Merged(dtype)
 	if err != nil {
 		return err
 	}
 	if err := safetensors.WriteModel(dir, tensors); err != nil {
-		return err
-	}
-	from, err := nn.BaseDir(r.Model)
-	if err != nil {
 		return err
 	}
 	const generation = "generation_config.json"
@@ -98,5 +104,5 @@ func (r *run) save(t *trained, dir string, dtype torch.DType) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return t.Config.Save(dir, t.Head, dtype.String())
+	return m.Config.Save(dir, m.Head, dtype.String())
 }

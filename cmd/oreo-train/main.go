@@ -18,7 +18,7 @@ func newApp() *urfave.App {
 		Name:     "oreo-train",
 		Usage:    "train language models to reason, offline (arXiv 2412.16145)",
 		Version:  cli.Version("libtorch " + torch.Version()),
-		Commands: append(append([]*urfave.Command{initCommand()}, methods()...), iterateCommand(), recipesCommand(), checkDataCommand(), doctorCommand()),
+		Commands: append(append([]*urfave.Command{initCommand()}, methods()...), iterateCommand(), mergeCommand(), recipesCommand(), checkDataCommand(), doctorCommand()),
 	}
 }
 

@@ -38,6 +38,31 @@ func initCommand() *urfave.Command {
 	}
 }
 
+func mergeCommand() *urfave.Command {
+	cfg := train.DefaultMerge()
+	return &urfave.Command{
+		Name:        "merge",
+		Usage:       "add a LoRA adapter to its base and save the whole model",
+		UsageText:   "oreo-train merge --set adapter=runs/sft/adapter out=models/merged",
+		Description: config.Describe(&cfg),
+		Flags:       config.Flags(),
+		Action: func(c *urfave.Context) error {
+			if err := config.FromContext(c, &cfg); err != nil {
+				return err
+			}
+			made, err := train.Merge(cfg)
+			if errors.Is(err, os.ErrExist) {
+				return cli.Usage(err)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.App.Writer, "%s: %s, %d layers, the adapter merged\n", cfg.Out, made.Arch, made.Layers)
+			return nil
+		},
+	}
+}
+
 // checkConfig says what check-data reads.
 type checkConfig struct {
 	Model string   `yaml:"model" required:"true" doc:"folder of the model whose tokenizer and chat template are used"`

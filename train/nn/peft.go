@@ -71,6 +71,15 @@ func BaseDir(dir string) (string, error) {
 		filepath.Join(dir, AdapterConfigFile), c.Base, strings.Join(places, " or "))
 }
 
+// AdapterHead tells whether the adapter in dir is a policy's or a critic's.
+func AdapterHead(dir string) (model.Head, error) {
+	c, err := readAdapterConfig(dir)
+	if err == nil && c.TaskType == criticTask {
+		return model.ValueHead, nil
+	}
+	return model.LMHead, err
+}
+
 // Open reads what dir holds: a whole model as Load does, or an adapter with the
 // base it names, for which the LoRA of the result is set. Whole turns the latter
 // into the former; LoadAdapter shares a base that is in memory already.
