@@ -121,10 +121,7 @@ func (s *Sampler) Pick(logits []float32) (id int, logProb float64, err error) {
 	if math.IsNaN(top) || math.IsInf(top, 0) {
 		return 0, 0, ErrNaN
 	}
-	total := 0.0
-	for _, x := range logits {
-		total += math.Exp(float64(x) - top)
-	}
+	total := expSum(logits, float32(top))
 	if math.IsNaN(total) {
 		return 0, 0, ErrNaN
 	}
@@ -143,11 +140,7 @@ func (s *Sampler) Pick(logits []float32) (id int, logProb float64, err error) {
 			id = s.drawAll(logits, top, total)
 			break
 		}
-		shapedTotal := 0.0
-		for _, x := range shaped {
-			shapedTotal += math.Exp(float64(x) - peak)
-		}
-		id = s.drawAll(shaped, peak, shapedTotal)
+		id = s.drawAll(shaped, peak, expSum(shaped, float32(peak)))
 	default:
 		id = s.drawKept(shaped, peak)
 	}
@@ -197,7 +190,7 @@ func (s *Sampler) drawAll(logits []float32, top, total float64) int {
 	left := s.rng.Float64() * total
 	last := 0
 	for i, x := range logits {
-		w := math.Exp(float64(x) - top)
+		w := float64(expOf(x - float32(top)))
 		if w == 0 {
 			continue
 		}
