@@ -28,6 +28,8 @@ type Action struct {
 	Text     string
 	Value    float64 // what the critic expects after it; 0 without a critic
 	LogProb  float64
+	LogProbs []float64       // of its tokens, the end token included
+	Copies   int             // draws that gave this very action
 	Finished bool            // it ended by itself, not by a limit
 	Others   []search.Answer // the rest, best first; those that came out the same are one
 	Reason   search.Reason   // why drawing ended
@@ -110,7 +112,7 @@ func (d *Dialogue) ChooseAction(ctx context.Context, prompt Prompt, cfg ActionCo
 	}
 	best := found.Best()
 	return &Action{
-		Text: best.Text, Value: best.Value, LogProb: best.LogProb, Finished: best.Finished, Others: found.Answers[1:], Reason: found.Reason,
+		Text: best.Text, Value: best.Value, LogProb: best.LogProb, LogProbs: best.LogProbs, Copies: best.Copies, Finished: best.Finished, Others: found.Answers[1:], Reason: found.Reason,
 	}, err
 }
 

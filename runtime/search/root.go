@@ -129,11 +129,12 @@ func (t *tree) plant(ctx context.Context) error {
 type node struct {
 	Node
 	parent *node
-	ids    []int  // of the response
-	text   string // of the response
-	from   int    // bytes of text that belong to ended steps
-	read   []int  // tokens of the response as the critic reads it: no end token, no stop text
-	ends   []mark // of the response's steps, where it is drawn as a whole
+	ids    []int     // of the response
+	probs  []float64 // log-probabilities of ids
+	text   string    // of the response
+	from   int       // bytes of text that belong to ended steps
+	read   []int     // tokens of the response as the critic reads it: no end token, no stop text
+	ends   []mark    // of the response's steps, where it is drawn as a whole
 	values []float64
 	score  float64 // the aggregate of values
 	total  float64 // log-probability of the response
@@ -152,7 +153,7 @@ type mark struct {
 // child is a response that goes on where p ends.
 func (p *node) child() *node {
 	return &node{
-		parent: p, ids: slices.Clone(p.ids), text: p.text, from: p.from, read: slices.Clone(p.read),
+		parent: p, ids: slices.Clone(p.ids), probs: slices.Clone(p.probs), text: p.text, from: p.from, read: slices.Clone(p.read),
 		values: slices.Clone(p.values), score: p.score, total: p.total, copies: 1,
 		Node: Node{Question: p.Question, Tree: p.Tree, Step: p.Step + 1, Parent: p.ID, Copies: 1},
 	}

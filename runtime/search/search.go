@@ -147,6 +147,7 @@ type Answer struct {
 	Value    float64   // the aggregate of Values
 	Values   []float64 // of the states after its steps
 	LogProb  float64
+	LogProbs []float64 // of IDs
 	Steps    int
 	Node     int  // ID of the traced node it ends with; 0 if it is unvalued
 	Copies   int  // draws that gave this very answer

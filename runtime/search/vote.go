@@ -23,7 +23,7 @@ func (t *tree) conclude() *Result {
 	}
 	for _, n := range found {
 		r.Answers = append(r.Answers, Answer{
-			Text: n.text, IDs: n.ids, Value: n.score, Values: n.values, LogProb: n.total, Steps: n.Step, Node: n.ID, Copies: n.copies,
+			Text: n.text, IDs: n.ids, Value: n.score, Values: n.values, LogProb: n.total, LogProbs: n.probs, Steps: n.Step, Node: n.ID, Copies: n.copies,
 			Finished: n.Finished, Unvalued: n.values == nil,
 		})
 	}

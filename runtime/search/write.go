@@ -58,6 +58,7 @@ func (w *writer) step(_ int, logits []float32) (next int, more bool) {
 		return 0, false
 	}
 	n.ids = append(n.ids, id)
+	n.probs = append(n.probs, logProb)
 	n.Tokens++
 	n.LogProb += logProb
 	n.total += logProb
