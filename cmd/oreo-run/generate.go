@@ -15,8 +15,8 @@ import (
 
 func generateCommand() *urfave.Command {
 	return &urfave.Command{
-		Name:   "generate",
-		Usage:  "continue one prompt",
+		Name:  "generate",
+		Usage: "continue one prompt",
 		Description: `--schema, --regexp and --one-of restrict the answer: token by token, what could
 not become an answer of that form is not drawn. A schema may use type, enum,
 const, anyOf, properties, required, items, counts and lengths, and $ref; the

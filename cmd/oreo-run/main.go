@@ -23,6 +23,7 @@ func newApp() *urfave.App {
 			searchCommand(),
 			collectCommand(),
 			evalCommand(),
+			agentCommand(),
 			diagnoseCommand(),
 			doctorCommand(),
 			// text in, text out
