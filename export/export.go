@@ -4,6 +4,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +36,7 @@ type Config struct {
 	Model     string          // folder with config.json and weights
 	Out       string          // folder to make; an earlier artifact there is replaced
 	Precision graph.Precision // of the weights
+	Attention graph.Attention // form of the graph; empty: the better one for the model
 	Step      func(string)    // told what is being done; may be nil
 }
 
@@ -55,6 +57,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("kind %q: want %s or %s", c.Kind, manifest.Policy, manifest.Critic)
 	case !slices.Contains([]graph.Precision{graph.FP32, graph.FP16, graph.Int8, graph.Int4}, c.Precision):
 		return fmt.Errorf("--dtype %q: want fp32, fp16, int8 or int4", c.Precision)
+	case !slices.Contains([]graph.Attention{"", graph.Standard, graph.Grouped}, c.Attention):
+		return fmt.Errorf("--attention %q: want standard or grouped", c.Attention)
 	}
 	return nil
 }
@@ -120,7 +124,12 @@ func open(c Config) (graph.Source, error) {
 		_ = weights.Close()
 		return graph.Source{}, fmt.Errorf("%s: no tensor %s: this is not a critic; export it with `oreo-export policy`, or name the critic folder that oreo-train wrote", c.Model, model.ValueHeadName)
 	}
-	return graph.Source{Config: cfg, Head: head, Weights: weights}, nil
+	form := graph.FormOf(cfg, c.Precision)
+	if c.Attention == graph.Grouped && form != graph.Grouped {
+		_ = weights.Close()
+		return graph.Source{}, fmt.Errorf("--attention grouped: its kernel takes heads of a multiple of 16 elements, this model's have %d, and no fp16: use --attention standard", cfg.HeadDim)
+	}
+	return graph.Source{Config: cfg, Head: head, Weights: weights, Attention: cmp.Or(c.Attention, form)}, nil
 }
 
 // replaceable refuses to put an artifact in the place of something else: out must

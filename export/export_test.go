@@ -94,7 +94,7 @@ func TestManifest(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	if got := fmt.Sprint(m.Inputs[0], m.Inputs[5], m.Outputs[0], m.Outputs[4]); got !=
-		"{input_ids int64 [B S]} {past_k.0 float16 [B 2 M 8]} {values float32 [R]} {present_v.1 float16 [B 2 M 8]}" {
+		"{input_ids int64 [B S]} {past_k.0 float16 [B 2 M 16]} {values float32 [R]} {present_v.1 float16 [B 2 M 16]}" {
 		t.Error(got)
 	}
 	if err := os.WriteFile(filepath.Join(c.Out, manifest.DataFile), bytes.Repeat([]byte{7}, len(files(t, c.Out)[manifest.DataFile])), 0o644); err != nil {

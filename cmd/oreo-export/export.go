@@ -20,11 +20,13 @@ func exportCommand(kind manifest.Kind, usage string) *urfave.Command {
 			&urfave.StringFlag{Name: "model", Required: true, Usage: "model `DIR` in Hugging Face form: config.json, safetensors, tokenizer"},
 			&urfave.StringFlag{Name: "out", Required: true, Usage: "artifact `DIR` to make; an earlier artifact there is replaced"},
 			&urfave.StringFlag{Name: "dtype", Value: string(graph.FP32), Usage: "weights as fp32, fp16 (for GPUs), int8 or int4"},
+			&urfave.StringFlag{Name: "attention", Usage: "`FORM` of the graph: grouped decodes faster on CPUs, standard suits GPUs; default: grouped where the model allows, but for fp16"},
 		},
 		Action: func(c *urfave.Context) error {
 			cfg := export.Config{
 				Kind: kind, Model: c.String("model"), Out: c.String("out"), Precision: graph.Precision(c.String("dtype")),
-				Step: func(text string) { fmt.Fprintln(c.App.ErrWriter, text) },
+				Attention: graph.Attention(c.String("attention")),
+				Step:      func(text string) { fmt.Fprintln(c.App.ErrWriter, text) },
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Usage(err)

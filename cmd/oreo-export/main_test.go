@@ -26,11 +26,12 @@ func TestGraphsRunAsTheyShould(t *testing.T) {
 	tiny.Library(t)
 	for _, arch := range []string{"qwen2", "llama", "minicpm"} {
 		for _, kind := range []string{"policy", "critic"} {
-			for _, dtype := range []string{"fp32", "fp16", "int8", "int4"} {
-				t.Run(arch+"-"+kind+"-"+dtype, func(t *testing.T) {
+			for _, form := range []string{"fp32 grouped", "int8 grouped", "int4 grouped", "fp32 standard", "fp16 standard", "int8 standard"} {
+				t.Run(arch+" "+kind+" "+form, func(t *testing.T) {
+					dtype, attention, _ := strings.Cut(form, " ")
 					out := filepath.Join(t.TempDir(), "out")
 					model := filepath.Join("..", "..", "export", "testdata", "tiny-"+arch+"-"+kind)
-					if text, err := run(t, kind, "--model", model, "--out", out, "--dtype", dtype); err != nil {
+					if text, err := run(t, kind, "--model", model, "--out", out, "--dtype", dtype, "--attention", attention); err != nil {
 						t.Fatal(err, text)
 					}
 					text, err := run(t, "verify", out)
@@ -53,6 +54,7 @@ func TestWrongUse(t *testing.T) {
 	for want, args := range map[string][]string{
 		`"model, out" not set`:       {"policy"},
 		`--dtype "bf16": want fp32`:  {"policy", "--model", "m", "--out", "o", "--dtype", "bf16"},
+		`--attention "flash": want`:  {"policy", "--model", "m", "--out", "o", "--attention", "flash"},
 		`unexpected argument "more"`: {"critic", "--model", "m", "--out", "o", "more"},
 		"one artifact folder":        {"verify"},
 		"one artifact folder is":     {"inspect", "a", "b"},

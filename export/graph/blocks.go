@@ -12,7 +12,6 @@ import (
 	"github.com/oreo-go/oreo/export/quant"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
-	"github.com/oreo-go/oreo/runtime/safetensors"
 )
 
 // bits is the width of a quantised weight. Embeddings and head, often one table,
@@ -24,20 +23,20 @@ func (b *builder) bits(name string) int {
 	return 8
 }
 
-// blocks stores the linear weight name [out, in] quantised, and returns the
-// names of codes, scales and zeros.
-func (b *builder) blocks(name string) (inputs []string, out, width int) {
-	w, ok := b.weight(name)
+// blocks stores the linear weight [out, in], or several stacked, quantised, and
+// returns the names of codes, scales and zeros.
+func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
+	name, w, ok := b.stacked(names...)
 	if !ok {
 		return make([]string, 3), 0, 0
 	}
-	out, width = w.Shape[0], w.Shape[1]
+	out, width = w.shape()[0], w.shape()[1]
 	bits, perRow := b.bits(name), quant.Blocks(width)
 	scales := make([]float32, out*perRow)
 	zeros := make([]byte, out*quant.ZeroBytes(width, bits))
 	inputs = []string{name + ".codes", name + ".scales", name + ".zeros"}
 	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block * bits / 8}, func(to io.Writer) error {
-		return quantise(to, w, b.src.Importance[name], bits, scales, zeros)
+		return quantise(to, w, b.src.Importance[names[0]], bits, scales, zeros)
 	})
 	b.initializer(inputs[1], onnx.TensorProto_FLOAT, []int{out, perRow}, func(to io.Writer) error {
 		return binary.Write(to, binary.LittleEndian, scales)
@@ -75,13 +74,13 @@ func (b *builder) blockTable(name string) []string {
 
 // quantise writes the codes of w and fills scales and zeros; rows are shared out
 // over the processors.
-func quantise(to io.Writer, w safetensors.Tensor, importance []float32, bits int, scales []float32, zeros []byte) error {
-	out, width := w.Shape[0], w.Shape[1]
+func quantise(to io.Writer, w stack, importance []float32, bits int, scales []float32, zeros []byte) error {
+	out, width := w.shape()[0], w.shape()[1]
 	perRow, codeBytes, zeroBytes := quant.Blocks(width), quant.CodeBytes(width, bits), quant.ZeroBytes(width, bits)
 	together := max(chunk/width, 1) // rows read at a time
 	for from := 0; from < out; from += together {
 		last := min(from+together, out)
-		values, err := part(w, from*width, last*width)
+		values, err := w.part(from*width, last*width)
 		if err != nil {
 			return err
 		}

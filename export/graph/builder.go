@@ -143,9 +143,11 @@ func (b *builder) initializer(name string, t onnx.TensorProto_DataType, shape []
 // constants adds the shapes and the position table.
 func (b *builder) constants() {
 	c := b.c
-	b.ints(queryShape, 0, 0, c.Heads, c.HeadDim)
-	b.ints(keyShape, 0, 0, c.KVHeads, c.HeadDim)
-	b.ints(mergeShape, 0, 0, c.Heads*c.HeadDim)
+	if !b.grouped() {
+		b.ints(queryShape, 0, 0, c.Heads, c.HeadDim)
+		b.ints(keyShape, 0, 0, c.KVHeads, c.HeadDim)
+		b.ints(mergeShape, 0, 0, c.Heads*c.HeadDim)
+	}
 	b.ints(rowsShape, -1, c.Hidden)
 	if b.src.Head == model.ValueHead {
 		b.ints(flatShape, -1)
@@ -231,6 +233,8 @@ func typeName(t onnx.TensorProto_DataType) string {
 	switch t {
 	case onnx.TensorProto_INT64:
 		return manifest.Int64
+	case onnx.TensorProto_INT32:
+		return manifest.Int32
 	case onnx.TensorProto_FLOAT16:
 		return manifest.Float16
 	}

@@ -52,6 +52,8 @@ type Source struct {
 	Config  *model.Config
 	Head    model.Head
 	Weights *safetensors.File // must hold Config.Params(Head)
+	// Attention is the form of the graph; Grouped must be what FormOf allows.
+	Attention Attention
 	// Importance of the columns of linear weights, by name; Int4 rounds with
 	// least error where it is large. Absent is all alike.
 	Importance map[string][]float32
@@ -69,8 +71,14 @@ func Build(ctx context.Context, src Source, p Precision, data *onnx.DataWriter) 
 	c := src.Config
 	b.input(manifest.InputIDs, onnx.TensorProto_INT64, "B", "S")
 	b.input(manifest.PositionIDs, onnx.TensorProto_INT64, "B", "S")
-	b.input(manifest.WriteIndices, onnx.TensorProto_INT64, "B")
-	b.input(manifest.NonpadKVLen, onnx.TensorProto_INT64, "B")
+	if b.grouped() {
+		b.input(manifest.SeqLensK, onnx.TensorProto_INT32, "B")
+		b.input(manifest.TotalLen, onnx.TensorProto_INT32, 1)
+		b.input(manifest.AttentionBias, b.t, 1, 1, "S", "T")
+	} else {
+		b.input(manifest.WriteIndices, onnx.TensorProto_INT64, "B")
+		b.input(manifest.NonpadKVLen, onnx.TensorProto_INT64, "B")
+	}
 	b.input(manifest.OutRows, onnx.TensorProto_INT64, "R")
 	if src.Head == model.ValueHead {
 		b.output(manifest.Values, onnx.TensorProto_FLOAT, "R")
@@ -78,11 +86,11 @@ func Build(ctx context.Context, src Source, p Precision, data *onnx.DataWriter) 
 		b.output(manifest.Logits, onnx.TensorProto_FLOAT, "R", c.Vocab)
 	}
 	b.constants()
-	x := b.embed()
+	s := stream{x: b.embed()}
 	for l := range c.Layers {
-		x = b.layer(l, x)
+		s = b.layer(l, s)
 	}
-	b.head(x)
+	b.head(s)
 	return b.model()
 }
 
@@ -99,21 +107,24 @@ func (b *builder) embed() string {
 	return b.scaled(path+"/scale_emb", x, b.c.ScaleEmb)
 }
 
-// layer is one pre-norm transformer block on the residual stream x [B, S, C]:
+// stream is the residual stream [B, S, C]: x, and y that is still to be added to
+// it, "" for nothing.
+type stream struct{ x, y string }
+
+// layer is one pre-norm transformer block:
 //
 //	x -+-> norm -> attention -> [x s] -> + -+-> norm -> mlp -> [x s] -> + ->
 //	   +--------------------------------^  +--------------------------^
 //
 // where s is MiniCPM's residual scale.
-func (b *builder) layer(l int, x string) string {
+func (b *builder) layer(l int, s stream) stream {
 	path, name := fmt.Sprintf("/model/layers.%d", l), fmt.Sprintf("model.layers.%d", l)
-	s := b.c.ResidualScale()
-	y := b.norm(path+"/input_layernorm", name+".input_layernorm.weight", x)
-	y = b.attention(l, path+"/self_attn", name+".self_attn", y)
-	x = b.node(path+"/self_attn/residual", "Add", in(x, b.scaled(path+"/self_attn/residual", y, s)))
-	y = b.norm(path+"/post_attention_layernorm", name+".post_attention_layernorm.weight", x)
-	y = b.mlp(path+"/mlp", name+".mlp", y)
-	return b.node(path+"/mlp/residual", "Add", in(x, b.scaled(path+"/mlp/residual", y, s)))
+	scale := b.c.ResidualScale()
+	y, s := b.norm(path+"/input_layernorm", name+".input_layernorm.weight", s)
+	s.y = b.scaled(path+"/self_attn/residual", b.attention(l, path+"/self_attn", name+".self_attn", y), scale)
+	y, s = b.norm(path+"/post_attention_layernorm", name+".post_attention_layernorm.weight", s)
+	s.y = b.scaled(path+"/mlp/residual", b.mlp(path+"/mlp", name+".mlp", y), scale)
+	return s
 }
 
 // attention of layer l on x [B, S, C]:
@@ -124,10 +135,13 @@ func (b *builder) layer(l int, x string) string {
 //	x -> v_proj -----------> [B, K, S, D] -> TensorScatter ------------'
 //	                               past_v --^  '-> present_v
 func (b *builder) attention(l int, path, name, x string) string {
+	if b.grouped() {
+		return b.groupedAttention(l, path, name, x)
+	}
 	c := b.c
-	q := b.linear(path+"/q_proj", name+".q_proj", x, c.QKVBias)
-	k := b.linear(path+"/k_proj", name+".k_proj", x, c.QKVBias)
-	v := b.linear(path+"/v_proj", name+".v_proj", x, c.QKVBias)
+	q := b.linear(path+"/q_proj", x, c.QKVBias, name+".q_proj")
+	k := b.linear(path+"/k_proj", x, c.QKVBias, name+".k_proj")
+	v := b.linear(path+"/v_proj", x, c.QKVBias, name+".v_proj")
 	q = b.rotary(path+"/q_rotary", q, c.Heads)
 	k = b.rotary(path+"/k_rotary", k, c.KVHeads)
 	q = b.split(path+"/q_heads", q, queryShape)
@@ -139,7 +153,7 @@ func (b *builder) attention(l int, path, name, x string) string {
 		attrInt("is_causal", 1), attrFloat("scale", attentionScale(c)))
 	y = b.node(path+"/merge", "Transpose", in(y), attrInts("perm", 0, 2, 1, 3))
 	y = b.node(path+"/merge", "Reshape", in(y, mergeShape)) // [B, S, H*D]
-	return b.linear(path+"/o_proj", name+".o_proj", y, false)
+	return b.linear(path+"/o_proj", y, false, name+".o_proj")
 }
 
 // mlp is SwiGLU (arXiv 2002.05202): down(silu(gate(x)) * up(x)).
@@ -148,19 +162,19 @@ func (b *builder) attention(l int, path, name, x string) string {
 //	                +--------------^      ^
 //	x -> up_proj -------------------------+
 func (b *builder) mlp(path, name, x string) string {
-	gate := b.linear(path+"/gate_proj", name+".gate_proj", x, false)
-	up := b.linear(path+"/up_proj", name+".up_proj", x, false)
+	gate := b.linear(path+"/gate_proj", x, false, name+".gate_proj")
+	up := b.linear(path+"/up_proj", x, false, name+".up_proj")
 	y := b.node(path+"/silu", "Mul", in(gate, b.node(path+"/silu", "Sigmoid", in(gate))))
 	y = b.node(path, "Mul", in(y, up))
-	return b.linear(path+"/down_proj", name+".down_proj", y, false)
+	return b.linear(path+"/down_proj", y, false, name+".down_proj")
 }
 
-// head answers for the chosen positions of x [B, S, C]:
+// head answers for the chosen positions of the stream:
 //
 //	x -> RMSNormalization -> Reshape [B*S, C] -> Gather out_rows -> [x logit scale] -> lm_head -> logits
 //	                                                             '-> value_head -> Reshape [R] -> values
-func (b *builder) head(x string) {
-	x = b.norm("/model/norm", "model.norm.weight", x)
+func (b *builder) head(s stream) {
+	x, _ := b.norm("/model/norm", "model.norm.weight", s)
 	x = b.node("/model/rows", "Reshape", in(x, rowsShape))
 	x = b.node("/model/rows", "Gather", in(x, manifest.OutRows), attrInt("axis", 0)) // [R, C]
 	if b.src.Head == model.ValueHead {
@@ -180,7 +194,7 @@ func (b *builder) lmHead(x string) string {
 		name = model.EmbedName
 	}
 	if b.quantised() {
-		return b.matMulNBits("/lm_head", name, x)
+		return b.matMulNBits("/lm_head", x, name)
 	}
 	return b.node("/lm_head", "Gemm", in(x, b.table(name, b.t)), attrInt("transB", 1))
 }
@@ -194,10 +208,18 @@ func (b *builder) answer(path, y, name string) {
 	b.rename(b.node(path, "Cast", in(y), attrInt("to", int64(onnx.TensorProto_FLOAT))), name)
 }
 
-// norm is RMSNorm over the last axis, computed in float32.
-func (b *builder) norm(path, name, x string) string {
-	return b.node(path, "RMSNormalization", in(x, b.table(name, b.t)),
-		attrInt("axis", -1), attrFloat("epsilon", float32(b.c.NormEps)))
+// norm adds what is pending to the stream and returns its RMSNorm over the last
+// axis, computed in float32.
+func (b *builder) norm(path, name string, s stream) (string, stream) {
+	if s.y != "" && b.grouped() {
+		normed, sum := b.addNorm(path, name, s)
+		return normed, stream{x: sum}
+	}
+	if s.y != "" {
+		s = stream{x: b.node(path+"/residual", "Add", in(s.x, s.y))}
+	}
+	return b.node(path, "RMSNormalization", in(s.x, b.table(name, b.t)),
+		attrInt("axis", -1), attrFloat("epsilon", float32(b.c.NormEps))), s
 }
 
 // rotary turns x [B, S, heads*D] by the angles of position_ids; halves of a head
@@ -229,27 +251,32 @@ func (b *builder) scaled(path, x string, by float64) string {
 	return b.node(path, "Mul", in(x, b.scalar(path, by)))
 }
 
-// linear is x W^T (+ bias) for a weight [out, in].
-func (b *builder) linear(path, name, x string, bias bool) string {
+// linear is x W^T (+ bias) for a weight [out, in], or for several as one: their
+// outputs lie side by side.
+func (b *builder) linear(path, x string, bias bool, names ...string) string {
+	var weights, biases []string
+	for _, n := range names {
+		weights, biases = append(weights, n+".weight"), append(biases, n+".bias")
+	}
 	var y string
 	if b.quantised() {
-		y = b.matMulNBits(path, name+".weight", x)
+		y = b.matMulNBits(path, x, weights...)
 	} else {
-		y = b.node(path, "MatMul", in(x, b.transposed(name+".weight")))
+		y = b.node(path, "MatMul", in(x, b.transposed(weights...)))
 	}
 	if !bias {
 		return y
 	}
-	return b.node(path, "Add", in(y, b.table(name+".bias", b.t)))
+	return b.node(path, "Add", in(y, b.table(biases[0], b.t, biases[1:]...)))
 }
 
 // matMulNBits is the contrib operator com.microsoft.MatMulNBits on blocks of
 // quantised weights. Accuracy level 4 quantises the activations to 8 bits too:
 // without it the CPU kernel is twenty times slower.
-func (b *builder) matMulNBits(path, name, x string) string {
-	inputs, out, width := b.blocks(name)
+func (b *builder) matMulNBits(path, x string, names ...string) string {
+	inputs, out, width := b.blocks(names...)
 	return b.contrib(path, "MatMulNBits", append(in(x), inputs...),
-		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits(name))),
+		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits(names[0]))),
 		attrInt("block_size", quant.Block), attrInt("accuracy_level", 4))
 }
 

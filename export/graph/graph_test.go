@@ -44,55 +44,79 @@ func TestWellFormed(t *testing.T) {
 	for _, arch := range []string{"qwen2", "llama", "minicpm"} {
 		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
 			for _, p := range []Precision{FP32, FP16, Int8, Int4} {
-				src := source(t, arch, head)
-				m, err := build(t, src, p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				made := map[string]bool{"": true}
-				add := func(name string) {
-					if made[name] {
-						t.Errorf("%s %s: %q is made twice", arch, p, name)
-					}
-					made[name] = true
-				}
-				for _, v := range m.Graph.Input {
-					add(v.GetName())
-				}
-				for _, v := range m.Graph.Initializer {
-					add(v.GetName())
-				}
-				used, names := map[string]bool{}, map[string]bool{}
-				for _, n := range m.Graph.Node {
-					if names[n.GetName()] || !strings.HasPrefix(n.GetName(), "/") || !strings.Contains(n.GetName(), n.GetOpType()) {
-						t.Errorf("%s %s: node name %q", arch, p, n.GetName())
-					}
-					names[n.GetName()] = true
-					for _, in := range n.Input {
-						if used[in] = true; !made[in] {
-							t.Errorf("%s %s: %s reads %q, which nothing made", arch, p, n.GetName(), in)
-						}
-					}
-					add(n.Output[0])
-				}
-				for _, v := range m.Graph.Output {
-					if !made[v.GetName()] {
-						t.Errorf("%s %s: nothing made the output %s", arch, p, v.GetName())
-					}
-				}
-				for _, w := range src.Config.Params(head) {
-					if !used[w.Name] && !used[w.Name+".T"] && !used[w.Name+".codes"] && !used[w.Name+".table"] {
-						t.Errorf("%s %s: weight %s is not used", arch, p, w.Name)
-					}
-				}
-				for _, w := range m.Graph.Initializer {
-					if !used[w.GetName()] {
-						t.Errorf("%s %s: %s is stored and not used", arch, p, w.GetName())
-					}
+				for _, form := range []Attention{Standard, Grouped} {
+					t.Run(fmt.Sprint(arch, head, p, form), func(t *testing.T) {
+						src := source(t, arch, head)
+						src.Attention = form
+						wellFormed(t, src, p)
+					})
 				}
 			}
 		}
 	}
+}
+
+func wellFormed(t *testing.T, src Source, p Precision) {
+	m, err := build(t, src, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]bool{"": true}
+	add := func(name string) {
+		if made[name] {
+			t.Errorf("%q is made twice", name)
+		}
+		made[name] = true
+	}
+	for _, v := range m.Graph.Input {
+		add(v.GetName())
+	}
+	for _, v := range m.Graph.Initializer {
+		add(v.GetName())
+	}
+	used, names := map[string]bool{}, map[string]bool{}
+	for _, n := range m.Graph.Node {
+		if names[n.GetName()] || !strings.HasPrefix(n.GetName(), "/") || !strings.Contains(n.GetName(), n.GetOpType()) {
+			t.Errorf("node name %q", n.GetName())
+		}
+		names[n.GetName()] = true
+		for _, in := range n.Input {
+			if used[in] = true; !made[in] {
+				t.Errorf("%s reads %q, which nothing made", n.GetName(), in)
+			}
+		}
+		for _, out := range n.Output {
+			if out != "" {
+				add(out)
+			}
+		}
+	}
+	for _, v := range m.Graph.Output {
+		if !made[v.GetName()] {
+			t.Errorf("nothing made the output %s", v.GetName())
+		}
+	}
+	for _, w := range src.Config.Params(src.Head) {
+		if !isUsed(used, w.Name) {
+			t.Errorf("weight %s is not used", w.Name)
+		}
+	}
+	for _, w := range m.Graph.Initializer {
+		if !used[w.GetName()] {
+			t.Errorf("%s is stored and not used", w.GetName())
+		}
+	}
+}
+
+// isUsed tells whether a node reads a weight, on its own or stacked on q_proj's.
+func isUsed(used map[string]bool, weight string) bool {
+	query := strings.NewReplacer("k_proj", "q_proj", "v_proj", "q_proj").Replace(weight)
+	for _, form := range []string{"", ".T", ".codes", ".table"} {
+		if used[weight+form] || used[query+"+k_proj+v_proj"+form] {
+			return true
+		}
+	}
+	return false
 }
 
 // TestTiedTableIsStoredOnce: the head of a tied model reads the embeddings.
@@ -179,8 +203,8 @@ func TestUnfitWeights(t *testing.T) {
 		p     Precision
 		want  string
 	}{
-		{float32(math.NaN()), FP32, "model.layers.1.mlp.up_proj.weight.T: element 7 is NaN"},
-		{float32(math.Inf(-1)), Int8, "model.layers.1.mlp.up_proj.weight.codes: element 7 is -Inf"},
+		{float32(math.NaN()), FP32, "model.layers.1.mlp.up_proj.weight.T: model.layers.1.mlp.up_proj.weight: element 7 is NaN"},
+		{float32(math.Inf(-1)), Int8, "model.layers.1.mlp.up_proj.weight: element 7 is -Inf"},
 		{70000, FP16, "model.layers.1.mlp.up_proj.weight.T: 70000 does not fit in float16"},
 	} {
 		src := source(t, "llama", model.LMHead)

@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/owulveryck/onnx-go"
 	"gonum.org/v1/gonum/graph"
@@ -22,7 +23,7 @@ type census struct {
 
 type operation struct {
 	name       string
-	result     *value
+	results    []*value // named ones
 	attributes map[string]any
 }
 
@@ -48,10 +49,16 @@ func (c *census) SetWeightedEdge(e graph.WeightedEdge) {
 
 // ApplyOperation implements onnx.Backend.
 func (c *census) ApplyOperation(o onnx.Operation, results ...graph.Node) error {
-	if len(results) != 1 {
-		return fmt.Errorf("%s has %d results; every operator of these graphs has one", o.Name, len(results))
+	op := operation{name: o.Name, attributes: o.Attributes}
+	for _, r := range results {
+		if v := r.(*value); v.name != "" { // an optional output that is absent has no name
+			op.results = append(op.results, v)
+		}
 	}
-	c.ops = append(c.ops, operation{o.Name, results[0].(*value), o.Attributes})
+	if len(op.results) == 0 {
+		return fmt.Errorf("%s has no result", o.Name)
+	}
+	c.ops = append(c.ops, op)
 	return nil
 }
 
@@ -81,8 +88,8 @@ func take(path string) (c *census, err error) {
 		c.inputs = append(c.inputs, c.Node(id).(*value).name)
 	}
 	for _, o := range c.ops {
-		if !reached.Visited(o.result) {
-			c.dead = append(c.dead, o.result.name)
+		if !slices.ContainsFunc(o.results, func(v *value) bool { return reached.Visited(v) }) {
+			c.dead = append(c.dead, o.results[0].name)
 		}
 	}
 	return c, nil

@@ -60,7 +60,11 @@ func summarise(w io.Writer, m *manifest.Manifest, c *model.Config, graph *census
 	line("weights", "%s, cache in %s; from %s", m.DType, m.KVDType, m.Source.SHA256[:min(16, len(m.Source.SHA256))])
 	line("shape", "%d layers, hidden %d, %d heads and %d for keys and values, %d wide, vocabulary %d", d.Layers, d.Hidden, d.Heads, d.KVHeads, d.HeadDim, d.Vocab)
 	line("positions", "%d (config.json: %d)", d.MaxPositions, c.MaxPositions)
-	line("graph", "opset %d, IR %d, %d operators, by %s", m.Opset, m.IR, len(graph.ops), m.Tool)
+	form := "standard"
+	if isGrouped(m) {
+		form = "grouped"
+	}
+	line("graph", "%s attention, opset %d, IR %d, %d operators, by %s", form, m.Opset, m.IR, len(graph.ops), m.Tool)
 	for i, v := range slices.Concat(m.Inputs, m.Outputs) {
 		if _, layer, ok := strings.Cut(v.Name, "."); ok && layer != "0" {
 			continue
@@ -86,14 +90,15 @@ func summarise(w io.Writer, m *manifest.Manifest, c *model.Config, graph *census
 func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	inputs, outputs := ports(m.Kind, c.Layers)
+	grouped := isGrouped(m)
+	inputs, outputs := ports(m.Kind, c.Layers, grouped)
 	if !slices.Equal(g.inputs, inputs) {
 		fault("inputs are %v, want %v", g.inputs, inputs)
 	}
 	if !slices.Equal(g.outputs, outputs) {
 		fault("outputs are %v, want %v", g.outputs, outputs)
 	}
-	got, want := g.counts(), operators(m, c)
+	got, want := g.counts(), operators(m, c, grouped)
 	all := maps.Clone(want)
 	maps.Copy(all, got)
 	for _, op := range slices.Sorted(maps.Keys(all)) {
@@ -106,15 +111,26 @@ func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 	}
 	for _, o := range g.ops {
 		if f := o.check(c); f != "" {
-			fault("%s: %s", o.result.name, f)
+			fault("%s: %s", o.results[0].name, f)
 		}
 	}
 	return faults
 }
 
+// isGrouped tells the form of attention, by the inputs that the manifest lists.
+func isGrouped(m *manifest.Manifest) bool {
+	return slices.ContainsFunc(m.Inputs, func(v manifest.Value) bool { return v.Name == manifest.SeqLensK })
+}
+
 // ports are the names of inputs and outputs for L layers.
-func ports(kind manifest.Kind, layers int) (inputs, outputs []string) {
-	inputs = []string{manifest.InputIDs, manifest.PositionIDs, manifest.WriteIndices, manifest.NonpadKVLen, manifest.OutRows}
+func ports(kind manifest.Kind, layers int, grouped bool) (inputs, outputs []string) {
+	inputs = []string{manifest.InputIDs, manifest.PositionIDs}
+	if grouped {
+		inputs = append(inputs, manifest.SeqLensK, manifest.TotalLen, manifest.AttentionBias)
+	} else {
+		inputs = append(inputs, manifest.WriteIndices, manifest.NonpadKVLen)
+	}
+	inputs = append(inputs, manifest.OutRows)
 	outputs = []string{manifest.Logits}
 	if kind == manifest.Critic {
 		outputs = []string{manifest.Values}
@@ -127,15 +143,23 @@ func ports(kind manifest.Kind, layers int) (inputs, outputs []string) {
 }
 
 // operators counts what the equations of the model need.
-func operators(m *manifest.Manifest, c *model.Config) map[string]int {
+func operators(m *manifest.Manifest, c *model.Config, grouped bool) map[string]int {
 	l := c.Layers
 	policy, quantised := m.Kind == manifest.Policy, m.DType == "int8" || m.DType == "int4"
 	n := map[string]int{
 		"Gather": 2, "RMSNormalization": 2*l + 1, "RotaryEmbedding": 2 * l, "Attention": l, "TensorScatter": 2 * l,
 		"Sigmoid": l, "Mul": 2 * l, "Add": 2 * l, "Transpose": 4 * l, "Reshape": 4*l + 1, "MatMul": 7 * l, "Gemm": 1,
 	}
+	projections := 3 // with a bias, if there is one
+	if grouped {
+		n = map[string]int{
+			"Gather": 2, "RMSNormalization": 1, "SkipSimplifiedLayerNormalization": 2 * l, "GroupQueryAttention": l,
+			"Sigmoid": l, "Mul": 2 * l, "Reshape": 1, "MatMul": 5 * l, "Gemm": 1,
+		}
+		projections = 1
+	}
 	if c.QKVBias {
-		n["Add"] += 3 * l
+		n["Add"] += projections * l
 	}
 	if c.ScaleEmb != 1 {
 		n["Mul"]++
@@ -177,8 +201,10 @@ func (o operation) check(c *model.Config) string {
 		return ""
 	}
 	switch q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim; o.name {
-	case "RMSNormalization":
+	case "RMSNormalization", "SkipSimplifiedLayerNormalization":
 		return near("epsilon", c.NormEps)
+	case "GroupQueryAttention":
+		return near("scale", 1/math.Sqrt(float64(c.HeadDim))) + is("num_heads", c.Heads) + is("kv_num_heads", c.KVHeads) + is("do_rotary", 1)
 	case "RotaryEmbedding":
 		return is("num_heads", c.Heads, c.KVHeads)
 	case "Attention":
@@ -188,7 +214,7 @@ func (o operation) check(c *model.Config) string {
 	case "GatherBlockQuantized":
 		return is("block_size", 32) + is("bits", 8)
 	case "MatMulNBits":
-		return is("K", c.Hidden, q, c.Intermediate) + is("N", c.Hidden, q, kv, c.Intermediate, c.Vocab)
+		return is("K", c.Hidden, q, c.Intermediate) + is("N", c.Hidden, q, kv, q+2*kv, c.Intermediate, c.Vocab)
 	}
 	return ""
 }

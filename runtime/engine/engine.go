@@ -32,6 +32,7 @@ type Spec struct {
 	Width        int // numbers answered per position: V for a policy, 1 for a critic
 	Vocab        int // V
 	MaxPositions int // longest sequence, tokens
+	TreeSlots    int // most tokens of a row that branches share, see Batch.Bias; 0: it takes none
 }
 
 // Batch is one forward pass over B consecutive rows of the cache with S new
@@ -43,7 +44,15 @@ type Batch struct {
 	Write    []int64 // [B] tokens already in the cache: where the new ones go
 	Used     []int64 // [B] Write + S
 	Out      []int64 // [R] indices into the B*S positions
+
+	// Bias says which tokens see which: nil is all before them in their row. Else
+	// B is 1, the row holds a tree, and Bias [S, Used] is 0 where a new token sees
+	// a slot and Masked where it does not. Every slot behind it is masked anyway.
+	Bias []float32
 }
+
+// Masked is added to attention scores that shall not count.
+const Masked = -1e30
 
 // Options tune an engine; zero fields take the defaults.
 type Options struct {

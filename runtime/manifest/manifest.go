@@ -44,17 +44,25 @@ const (
 // Graph inputs and outputs. The KV cache has one tensor [B, K, M, D] per layer
 // and name; the layer's number follows a dot, as in past_k.0.
 const (
-	InputIDs     = "input_ids"        // i64 [B, S], right-padded
-	PositionIDs  = "position_ids"     // i64 [B, S], below Dims.MaxPositions
+	InputIDs    = "input_ids"    // i64 [B, S], right-padded
+	PositionIDs = "position_ids" // i64 [B, S], below Dims.MaxPositions
+	OutRows     = "out_rows"     // i64 [R], rows of [B*S] to answer for
+
 	WriteIndices = "write_indices"    // i64 [B], cache slot of a row's first new token
 	NonpadKVLen  = "nonpad_kv_seqlen" // i64 [B], slots in use after this call: write index + S
-	OutRows      = "out_rows"         // i64 [R], rows of [B*S] to answer for
-	PastK        = "past_k"
-	PastV        = "past_v"
-	PresentK     = "present_k" // may be the buffer of past_k: the graph writes the new slots
-	PresentV     = "present_v"
-	Logits       = "logits" // f32 [R, V]
-	Values       = "values" // f32 [R]
+
+	// In the place of the two, in graphs of the grouped form: S is 1, or B is 1,
+	// or the cache is empty.
+	SeqLensK      = "seqlens_k"             // i32 [B], slots in use after this call, less 1
+	TotalLen      = "total_sequence_length" // i32 [1], the most slots in use T
+	AttentionBias = "attention_bias"        // f32 [1, 1, S, T], added to the scores; later tokens are masked anyway
+
+	PastK    = "past_k"
+	PastV    = "past_v"
+	PresentK = "present_k" // may be the buffer of past_k: the graph writes the new slots
+	PresentV = "present_v"
+	Logits   = "logits" // f32 [R, V]
+	Values   = "values" // f32 [R]
 )
 
 // Element types, as Value.DType and Manifest.KVDType spell them.
@@ -62,6 +70,7 @@ const (
 	Float32 = "float32"
 	Float16 = "float16"
 	Int64   = "int64"
+	Int32   = "int32"
 )
 
 // Bounds on what a file may ask for.

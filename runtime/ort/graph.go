@@ -13,6 +13,7 @@ import (
 // ONNX element types (onnx.proto3, TensorProto.DataType).
 const (
 	elemFloat32  = 1
+	elemInt32    = 6
 	elemInt64    = 7
 	elemFloat16  = 10
 	elemBFloat16 = 16

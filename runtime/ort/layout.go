@@ -10,32 +10,50 @@ import (
 
 // layout is the order in which a session passes values, and the sizes of its cache.
 type layout struct {
-	inputs, outputs []string // the cache's tensors last: k and v of layer 0, of layer 1, …
+	plan            []planned
+	inputs, outputs []string // the plan's first; the cache's tensors last: k and v of layer 0, of layer 1, …
 	answerDims      int      // rank of the answer: [R, V] or [R]
 	kvElem          int      // ONNX element type of the cache
 	kv              kv.Shape
 }
 
-// planInputs and the answer come before the cache in layout's lists.
-var planInputs = []struct {
+// planned is an input that says what a pass computes.
+type planned struct {
 	name string
+	elem int
 	rank int
-}{
-	{manifest.InputIDs, 2}, {manifest.PositionIDs, 2}, {manifest.WriteIndices, 1}, {manifest.NonpadKVLen, 1}, {manifest.OutRows, 1},
 }
+
+// The inputs of the two forms that package graph builds.
+var (
+	standardPlan = []planned{
+		{manifest.InputIDs, elemInt64, 2}, {manifest.PositionIDs, elemInt64, 2}, {manifest.OutRows, elemInt64, 1},
+		{manifest.WriteIndices, elemInt64, 1}, {manifest.NonpadKVLen, elemInt64, 1},
+	}
+	groupedPlan = []planned{
+		{manifest.InputIDs, elemInt64, 2}, {manifest.PositionIDs, elemInt64, 2}, {manifest.OutRows, elemInt64, 1},
+		{manifest.SeqLensK, elemInt32, 1}, {manifest.TotalLen, elemInt32, 1}, {manifest.AttentionBias, elemFloat32, 4},
+	}
+)
+
+// grouped tells the form in which branches of one prefix can share a row.
+func (l *layout) grouped() bool { return len(l.plan) == len(groupedPlan) }
 
 // layoutOf checks that a graph takes and gives what export writes, for a model
 // of the given spec.
 func layoutOf(g *graph, spec engine.Spec) (*layout, error) {
-	l := &layout{}
 	in, out := index(g.inputs), index(g.outputs)
-	for _, want := range planInputs {
+	l := &layout{plan: standardPlan}
+	if _, ok := in[manifest.SeqLensK]; ok {
+		l.plan = groupedPlan
+	}
+	for _, want := range l.plan {
 		p, ok := in[want.name]
 		if !ok {
 			return nil, fmt.Errorf("%w: input %q is missing", ErrGraph, want.name)
 		}
-		if p.elem != elemInt64 || len(p.dims) != want.rank {
-			return nil, fmt.Errorf("%w: input %q has element type %d and %d dimensions, want int64 and %d", ErrGraph, p.name, p.elem, len(p.dims), want.rank)
+		if p.elem != want.elem || len(p.dims) != want.rank {
+			return nil, fmt.Errorf("%w: input %q has element type %d and %d dimensions, want %d and %d", ErrGraph, p.name, p.elem, len(p.dims), want.elem, want.rank)
 		}
 		l.inputs = append(l.inputs, p.name)
 	}

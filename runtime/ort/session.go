@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
 
 	"github.com/oreo-go/oreo/runtime/engine"
 	"github.com/oreo-go/oreo/runtime/kv"
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 // Session is a loaded graph with its cache. It implements engine.Model.
@@ -25,9 +28,13 @@ type Session struct {
 	run    *onnx.DynamicAdvancedSession
 	cache  *kv.Host
 
-	plan   [5]buffer // the integer inputs, in layout's order
-	answer buffer
-	values []onnx.Value // of the pass under way, to be destroyed
+	plan    []buffer // in layout's order
+	answer  buffer
+	kv      []view // tensors of the cache
+	lens    []int32
+	none    []float32
+	inputs  []onnx.Value // of the pass under way
+	outputs []onnx.Value
 }
 
 // Open loads the graph at path, checks it against spec and runs a self-test.
@@ -48,7 +55,13 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	if _, err := acquire(opt.Library); err != nil {
 		return nil, err
 	}
-	s := &Session{spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{})}
+	s := &Session{
+		spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{}),
+		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
+	}
+	if layout.grouped() {
+		s.spec.TreeSlots = spec.MaxPositions // the operator asks for angles up to the last slot
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -116,81 +129,133 @@ func (s *Session) Close() error {
 		s.run = nil
 	}
 	for i := range s.plan {
-		s.plan[i].free()
+		err = errors.Join(err, s.plan[i].free())
 	}
-	s.answer.free()
-	return errors.Join(err, s.cache.Resize(0, 0, nil), release())
+	for i := range s.kv {
+		err = errors.Join(err, s.kv[i].drop())
+	}
+	return errors.Join(err, s.answer.free(), s.cache.Resize(0, 0, nil), release())
 }
 
 // Forward implements engine.Model.
-func (s *Session) Forward(b *engine.Batch) (out []float32, err error) {
-	defer func() { err = errors.Join(err, s.destroyValues()) }()
-	rows := b.Out
-	if len(rows) == 0 {
-		rows = []int64{0} // the graph always answers something
+func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
+	if s.layout.grouped() && b.B > 1 && b.S > 1 && slices.Max(b.Write) > 0 {
+		return s.rowByRow(b)
 	}
-	inputs := make([]onnx.Value, 0, len(s.layout.inputs))
-	for i, p := range []struct {
-		data  []int64
-		shape []int64
-	}{
-		{b.IDs, []int64{int64(b.B), int64(b.S)}},
-		{b.Pos, []int64{int64(b.B), int64(b.S)}},
-		{b.Write, []int64{int64(b.B)}},
-		{b.Used, []int64{int64(b.B)}},
-		{rows, []int64{int64(len(rows))}},
-	} {
-		mem, err := s.plan[i].take(8 * len(p.data))
-		if err != nil {
-			return nil, err
-		}
-		copy(as[int64](mem), p.data)
-		v, err := s.value(mem, onnx.TensorElementDataTypeInt64, p.shape...)
-		if err != nil {
-			return nil, err
-		}
-		inputs = append(inputs, v)
+	s.inputs, s.outputs = s.inputs[:0], s.outputs[:0]
+	out := b.Out
+	if len(out) == 0 {
+		out = []int64{0} // the graph always answers something
 	}
-	mem, err := s.answer.take(4 * len(rows) * s.spec.Width)
+	if err := s.describe(b, out); err != nil {
+		return nil, err
+	}
+	mem, err := s.answer.take(4 * len(out) * s.spec.Width)
 	if err != nil {
 		return nil, err
 	}
-	shape := []int64{int64(len(rows)), int64(s.spec.Width)}
-	v, err := s.value(mem, onnx.TensorElementDataTypeFloat, shape[:s.layout.answerDims]...)
+	shape := [2]int64{int64(len(out)), int64(s.spec.Width)}
+	v, err := s.answer.view.of(mem, elemFloat32, shape[:s.layout.answerDims]...)
 	if err != nil {
 		return nil, err
 	}
-	outputs := append(make([]onnx.Value, 0, len(s.layout.outputs)), v)
-	for t := range s.layout.kv.Tensors {
+	s.outputs = append(s.outputs, v)
+	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
-		v, err := s.value(s.cache.View(t, b.Lo, b.Lo+b.B), onnx.TensorElementDataType(s.layout.kvElem),
+		v, err := s.kv[t].of(s.cache.View(t, b.Lo, b.Lo+b.B), s.layout.kvElem,
 			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.Tokens()), int64(s.layout.kv.Dim))
 		if err != nil {
 			return nil, err
 		}
-		inputs, outputs = append(inputs, v), append(outputs, v)
+		s.inputs, s.outputs = append(s.inputs, v), append(s.outputs, v)
 	}
-	if err := s.run.Run(inputs, outputs); err != nil {
+	if err := s.run.Run(s.inputs, s.outputs); err != nil {
 		return nil, err
 	}
 	return as[float32](mem)[:len(b.Out)*s.spec.Width], nil
 }
 
-// value wraps C memory for one pass.
-func (s *Session) value(mem []byte, elem onnx.TensorElementDataType, shape ...int64) (onnx.Value, error) {
-	v, err := onnx.NewCustomDataTensor(shape, mem, elem)
-	if err == nil {
-		s.values = append(s.values, v)
+// describe adds the inputs that say what pass b computes.
+func (s *Session) describe(b *engine.Batch, out []int64) error {
+	total := slices.Max(b.Used)
+	rows, size := int64(b.B), int64(b.S)
+	for i, p := range s.layout.plan {
+		var err error
+		switch p.name {
+		case manifest.InputIDs:
+			err = put(s, i, b.IDs, rows, size)
+		case manifest.PositionIDs:
+			err = put(s, i, b.Pos, rows, size)
+		case manifest.OutRows:
+			err = put(s, i, out, int64(len(out)))
+		case manifest.WriteIndices:
+			err = put(s, i, b.Write, rows)
+		case manifest.NonpadKVLen:
+			err = put(s, i, b.Used, rows)
+		case manifest.SeqLensK:
+			s.lens = s.lens[:0]
+			for _, n := range b.Used {
+				s.lens = append(s.lens, int32(n-1))
+			}
+			err = put(s, i, s.lens, rows)
+		case manifest.TotalLen:
+			err = put(s, i, []int32{int32(total)}, 1)
+		case manifest.AttentionBias:
+			if b.Bias != nil {
+				err = put(s, i, b.Bias, 1, 1, size, total)
+			} else {
+				err = put(s, i, s.zeros(int(size*total)), 1, 1, size, total)
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return v, err
+	return nil
 }
 
-func (s *Session) destroyValues() error {
-	var err error
-	for _, v := range s.values {
-		err = errors.Join(err, v.Destroy())
+// put copies data into the plan's buffer i and adds it to the inputs.
+func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64) error {
+	mem, err := s.plan[i].take(len(data) * int(unsafe.Sizeof(data[0])))
+	if err != nil {
+		return err
 	}
-	clear(s.values)
-	s.values = s.values[:0]
+	copy(as[T](mem), data)
+	v, err := s.plan[i].view.of(mem, s.layout.plan[i].elem, shape...)
+	s.inputs = append(s.inputs, v)
 	return err
+}
+
+// zeros returns n zeros.
+func (s *Session) zeros(n int) []float32 {
+	if n > len(s.none) {
+		s.none = make([]float32, n+n/2)
+	}
+	return s.none[:n]
+}
+
+// rowByRow runs a batch of chunks behind cached tokens, which the grouped form
+// takes for one row at a time. Padding that would pass the last position is left
+// out.
+func (s *Session) rowByRow(b *engine.Batch) ([]float32, error) {
+	var all []float32
+	for row := range b.B {
+		size := min(b.S, s.spec.MaxPositions-int(b.Write[row]))
+		first := row * b.S
+		one := &engine.Batch{
+			Lo: b.Lo + row, B: 1, S: size, IDs: b.IDs[first : first+size], Pos: b.Pos[first : first+size],
+			Write: b.Write[row : row+1], Used: []int64{b.Write[row] + int64(size)},
+		}
+		for _, o := range b.Out {
+			if int(o)/b.S == row {
+				one.Out = append(one.Out, o-int64(first))
+			}
+		}
+		answers, err := s.Forward(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, answers...)
+	}
+	return all, nil
 }

@@ -32,7 +32,7 @@ var corpus = []string{
 // Config describes a model of the given family: two layers, hidden size 32.
 func Config(arch model.Arch, vocab int) *model.Config {
 	c := &model.Config{
-		Arch: arch, Hidden: 32, Intermediate: 48, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 8,
+		Arch: arch, Hidden: 32, Intermediate: 48, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16,
 		Vocab: vocab, MaxPositions: 256, NormEps: 1e-5, RopeTheta: 10000, TieEmbeddings: arch != model.Llama,
 		QKVBias: arch == model.Qwen2, ScaleEmb: 1, BOS: -1, Pad: 0, EOS: []int{0},
 	}

@@ -33,7 +33,7 @@ if args.tokenizer:
     vocab = source["vocab_size"]
     special = {k: source.get(k) for k in special}
 shape = dict(vocab_size=vocab, hidden_size=C, intermediate_size=C * 3 // 2, num_hidden_layers=2, num_attention_heads=4,
-             num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, **special)
+             num_key_value_heads=2, head_dim=16, max_position_embeddings=512, rms_norm_eps=1e-5, **special)
 scales = dict(scale_emb=12, scale_depth=1.4, dim_model_base=C // 3)
 MODELS = {
     "qwen2": (Qwen2Config(**shape, rope_theta=1e6, tie_word_embeddings=True), Qwen2ForCausalLM),
