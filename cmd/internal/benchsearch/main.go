@@ -1,0 +1,210 @@
+// Command benchsearch measures the paper's step-level beam search against Python
+// versions of it: the same policy and critic, the same questions and random
+// numbers, one thread each, in turns, in CPU seconds.
+//
+// The first peer recomputes every prefix, as the authors' program does with the
+// caching of prefixes off; the second keeps them in llama.cpp's cache and has its
+// critic read every candidate whole. See peer.py. With one beam all must write
+// the same tokens; with more the share of questions with the same answer is shown,
+// for a value that differs in its last digit can turn a choice.
+//
+// Its last line is "ratio bench-search X": the geometric mean over the widths of
+// the first peer's CPU seconds for each of ours.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oreo-go/oreo/runtime/jsonl"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c, err := parse()
+	if err == nil {
+		err = run(ctx, c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-search:", err)
+		os.Exit(1)
+	}
+}
+
+type config struct {
+	deps, model, python, problems string
+	peers                         []string
+	widths                        []int
+	questions                     int
+	steps, tokens                 int
+	threads                       int
+}
+
+func parse() (config, error) {
+	var c config
+	var peers, widths string
+	flag.StringVar(&c.deps, "deps", ".deps", "`folder` for the virtual environment and converted weights")
+	flag.StringVar(&c.model, "model", os.Getenv("OREO_BENCH_MODEL"), "`folder` of a Llama-shaped model in Hugging Face form; empty: $OREO_BENCH_MODEL, then SmolLM2-135M-Instruct from a Python package")
+	flag.StringVar(&c.python, "python", os.Getenv("OREO_BENCH_PYTHON"), "`interpreter` that has the peers' packages, instead of setting them up")
+	flag.StringVar(&c.problems, "problems", gsm8k(), "JSONL `file` of {question}")
+	flag.StringVar(&peers, "peer", "recompute,llama", "peers")
+	flag.StringVar(&widths, "b", "3,5,7", "widths B; B = 1 is always there, for the tokens")
+	flag.IntVar(&c.questions, "questions", 20, "questions, from the start of the file")
+	flag.IntVar(&c.steps, "steps", 20, "most steps of an answer")
+	flag.IntVar(&c.tokens, "tokens", 256, "most tokens of an answer")
+	flag.IntVar(&c.threads, "threads", 1, "threads of each")
+	flag.Parse()
+	c.peers = strings.Split(peers, ",")
+	for _, s := range strings.Split(widths, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 2 {
+			return c, fmt.Errorf("-b: %q, want whole numbers from 2 on", s)
+		}
+		c.widths = append(c.widths, n)
+	}
+	if min(c.questions, c.steps, c.tokens, c.threads) < 1 {
+		return c, fmt.Errorf("-questions %d -steps %d -tokens %d -threads %d: want 1 or more of each", c.questions, c.steps, c.tokens, c.threads)
+	}
+	return c, nil
+}
+
+// gsm8k is the test set under $OREO_SHARED.
+func gsm8k() string {
+	root := os.Getenv("OREO_SHARED")
+	if root == "" {
+		root = filepath.Join("..", "shared")
+	}
+	return filepath.Join(root, "math-data", "gsm8k", "test.jsonl")
+}
+
+func run(ctx context.Context, c config) error {
+	questions, err := readQuestions(c.problems, c.questions)
+	if err != nil {
+		return err
+	}
+	work := filepath.Join(c.deps, "bench-search")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	env := environment{dir: filepath.Join(work, "python"), python: c.python}
+	if c.model == "" {
+		if c.model, err = env.smolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+			return err
+		}
+	}
+	runtime.GOMAXPROCS(c.threads)
+	mine, err := openOurs(ctx, c, work)
+	if err != nil {
+		return err
+	}
+	defer mine.close()
+	players := []player{mine}
+	for _, name := range c.peers {
+		p, err := env.start(ctx, name, c, work)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		players = append(players, p)
+	}
+	fmt.Printf("%s, %d questions of %s, answers of at most %d steps and %d tokens, %d thread\n",
+		filepath.Base(c.model), len(questions), filepath.Base(c.problems), c.steps, c.tokens, c.threads)
+	var rows []row
+	for _, width := range append([]int{1}, c.widths...) {
+		r, err := compare(mine, players, questions, width, c)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, r)
+	}
+	return report(rows, c)
+}
+
+func readQuestions(path string, n int) ([]string, error) {
+	var questions []string
+	for p, err := range jsonl.Read[struct{ Question string }](path) {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("%w: name a file of questions with -problems, or set OREO_SHARED", err)
+		case err != nil:
+			return nil, err
+		case p.Question == "":
+			return nil, fmt.Errorf(`%s: record %d: field "question" is missing or empty`, path, len(questions)+1)
+		}
+		if questions = append(questions, p.Question); len(questions) == n {
+			break
+		}
+	}
+	return questions, nil
+}
+
+// task and answer are what peer.py reads and writes.
+type task struct {
+	Prompt       []int  `json:"prompt"`
+	Width        int    `json:"width"`
+	MaxSteps     int    `json:"max_steps"`
+	MaxNewTokens int    `json:"max_new_tokens"`
+	Seed         uint64 `json:"seed"`
+	Question     uint64 `json:"question"`
+	Newline      []int  `json:"newline"` // tokens that end a step
+	EOS          []int  `json:"eos"`
+}
+
+type answer struct {
+	IDs    []int   `json:"ids"`
+	Value  float64 `json:"value"`
+	Tokens int     `json:"tokens"` // drawn
+	Steps  int     `json:"steps"`
+	CPU    float64 `json:"cpu"` // seconds
+}
+
+// player is one of those compared.
+type player interface {
+	name() string
+	run(task) (answer, error)
+}
+
+// row is one width: what each player took, ours first.
+type row struct {
+	width, questions, tokens int
+	cpu                      []float64
+	same                     []int // questions with our answer
+}
+
+func compare(mine *ours, players []player, questions []string, width int, c config) (row, error) {
+	r := row{width: width, questions: len(questions), cpu: make([]float64, len(players)), same: make([]int, len(players))}
+	for q, text := range questions {
+		t, err := mine.task(text)
+		if err != nil {
+			return r, err
+		}
+		t.Width, t.MaxSteps, t.MaxNewTokens, t.Seed, t.Question = width, c.steps, c.tokens, 1, uint64(q)
+		var first answer
+		for i, p := range players {
+			a, err := p.run(t)
+			if err != nil {
+				return r, fmt.Errorf("%s, B = %d, question %d: %w", p.name(), width, q+1, err)
+			}
+			if i == 0 {
+				first = a
+				r.tokens += a.Tokens
+			}
+			if r.cpu[i] += a.CPU; slices.Equal(a.IDs, first.IDs) {
+				r.same[i]++
+			}
+			fmt.Fprintf(os.Stderr, "B %d question %d %s: %.1f s, %d tokens in %d steps, value %.4f, same %v\n",
+				width, q+1, p.name(), a.CPU, a.Tokens, a.Steps, a.Value, slices.Equal(a.IDs, first.IDs))
+		}
+	}
+	return r, nil
+}

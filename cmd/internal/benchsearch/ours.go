@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oreo-go/oreo/export"
+	"github.com/oreo-go/oreo/export/graph"
+	"github.com/oreo-go/oreo/runtime"
+	"github.com/oreo-go/oreo/runtime/chat"
+	"github.com/oreo-go/oreo/runtime/manifest"
+	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/safetensors"
+	"github.com/oreo-go/oreo/runtime/search"
+)
+
+// ours is this project's search on artifacts of its exporter.
+type ours struct {
+	policy       *runtime.Policy
+	critic       *runtime.Value
+	newline, eos []int
+}
+
+// openOurs exports the model as policy, and as critic with a head of random
+// numbers: which answers win counts for nothing here, but they must differ.
+func openOurs(ctx context.Context, c config, work string) (*ours, error) {
+	source := filepath.Join(work, "critic-source")
+	if err := makeCritic(c.model, source); err != nil {
+		return nil, err
+	}
+	for _, x := range []export.Config{
+		{Kind: manifest.Policy, Model: c.model, Out: filepath.Join(work, "policy")},
+		{Kind: manifest.Critic, Model: source, Out: filepath.Join(work, "critic")},
+		{Kind: manifest.Policy, Model: c.model, Out: filepath.Join(work, "peer-policy"), Attention: graph.Standard},
+		{Kind: manifest.Critic, Model: source, Out: filepath.Join(work, "peer-critic"), Attention: graph.Standard},
+	} {
+		if _, err := manifest.Load(x.Out); err == nil {
+			continue // of an earlier run
+		}
+		x.Precision = graph.FP32
+		if err := export.Run(ctx, x); err != nil {
+			return nil, err
+		}
+	}
+	debug.FreeOSMemory() // the exporter's
+	opt := runtime.Options{Threads: c.threads}
+	for _, width := range c.widths {
+		opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
+	}
+	o := &ours{}
+	var err error
+	if o.policy, err = runtime.OpenPolicy(filepath.Join(work, "policy"), opt); err != nil {
+		return nil, err
+	}
+	if o.critic, err = runtime.OpenValue(filepath.Join(work, "critic"), opt); err != nil {
+		return nil, errors.Join(err, o.policy.Close())
+	}
+	config, err := model.LoadConfig(c.model)
+	if err != nil {
+		return nil, errors.Join(err, o.policy.Close(), o.critic.Close())
+	}
+	o.eos = config.EOS
+	tok := o.policy.Tokenizer()
+	for id := range tok.VocabSize() {
+		if text, ok := tok.Bytes(id, false); ok && strings.Contains(text, "\n") {
+			o.newline = append(o.newline, id)
+		}
+	}
+	return o, nil
+}
+
+// makeCritic writes the model with a value head, once.
+func makeCritic(from, to string) (err error) {
+	if _, err := os.Stat(filepath.Join(to, "config.json")); err == nil {
+		return nil
+	}
+	config, err := model.LoadConfig(from)
+	if err != nil {
+		return err
+	}
+	weights, err := safetensors.OpenModel(from)
+	if err != nil {
+		return err
+	}
+	defer weights.Close()
+	var tensors []safetensors.Tensor
+	for _, p := range config.Params(model.ValueHead) {
+		if p.Name == model.ValueHeadName {
+			rng := rand.New(rand.NewPCG(1, 1))
+			head := make([]float32, config.Hidden)
+			for i := range head {
+				head[i] = float32(rng.NormFloat64() / math.Sqrt(float64(config.Hidden)))
+			}
+			tensors = append(tensors, safetensors.Float32Tensor(p.Name, p.Shape, head))
+			continue
+		}
+		t, err := weights.Get(p.Name)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors, t)
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	if err := safetensors.WriteModel(to, tensors); err != nil {
+		return err
+	}
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json"} {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), text, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("critic of %s: %w", from, err)
+		}
+	}
+	return nil
+}
+
+func (o *ours) close() { _ = errors.Join(o.policy.Close(), o.critic.Close()) }
+
+func (o *ours) name() string { return "oreo" }
+
+func (o *ours) task(question string) (task, error) {
+	ids, err := o.policy.Tokens(runtime.Chat(chat.Message{Role: "user", Content: question}))
+	return task{Prompt: ids, Newline: o.newline, EOS: o.eos}, err
+}
+
+func (o *ours) run(t task) (answer, error) {
+	text := o.policy.Tokenizer().Decode(t.Prompt, false)
+	start := cpuTime()
+	found, err := runtime.Search(context.Background(), o.policy, o.critic, runtime.Text(text), runtime.SearchConfig{
+		Width: t.Width, MaxSteps: t.MaxSteps, MaxNewTokens: t.MaxNewTokens, Seed: t.Seed, Question: t.Question,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	best := found.Best()
+	return answer{IDs: best.IDs, Value: best.Value, Tokens: found.Tokens, Steps: found.Steps, CPU: cpuTime() - start}, nil
+}
+
+// cpuTime is what this process has used on all its threads, in seconds.
+func cpuTime() float64 {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // fails for a wrong pointer alone
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / float64(time.Second)
+}
