@@ -47,7 +47,8 @@ type Reply struct {
 	Text string
 	// LogProbs holds the log-probabilities of the reply's tokens, if known.
 	LogProbs []float64
-	// Value is the actor's own estimate of the final reward, if it has one.
+	// Value is the actor's own estimate of the final reward, if it has one: what
+	// is to be expected after this reply.
 	Value *float64
 }
 
@@ -57,13 +58,27 @@ type Actor interface {
 	Act(ctx context.Context, turn Turn) ([]Reply, error)
 }
 
+// Opener is an Actor that keeps something from turn to turn of an episode, such
+// as the conversation in a model's cache. Run opens a session for each episode.
+type Opener interface {
+	Actor
+	Open(ctx context.Context) (Session, error)
+}
+
+// Session acts in one episode, until Close.
+type Session interface {
+	Actor
+	Close() error
+}
+
 // ActorFunc is a function as an Actor.
 type ActorFunc func(ctx context.Context, turn Turn) ([]Reply, error)
 
 // Act calls f.
 func (f ActorFunc) Act(ctx context.Context, turn Turn) ([]Reply, error) { return f(ctx, turn) }
 
-// Chooser picks the best of several replies, by a critic or otherwise.
+// Chooser picks the best of several replies, by a critic or otherwise. Without
+// one, the replies' own values decide.
 type Chooser interface {
 	// Choose returns a score for each reply; the highest wins, the first of
 	// equal ones.

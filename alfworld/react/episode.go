@@ -42,19 +42,14 @@ type Step struct {
 // Config of an episode.
 type Config struct {
 	Protocol Protocol
-	// K replies are asked for in each turn and Chooser takes one; 0 and 1 ask
-	// for one reply.
+	// K replies are asked for in each turn and Chooser takes one, or without a
+	// Chooser the one of the highest value; 0 and 1 ask for one reply.
 	K       int
 	Chooser Chooser
 }
 
 // Validate names what is wrong.
-func (c Config) Validate() error {
-	if c.K > 1 && c.Chooser == nil {
-		return fmt.Errorf("best of %d: no chooser is given", c.K)
-	}
-	return c.Protocol.Validate()
-}
+func (c Config) Validate() error { return c.Protocol.Validate() }
 
 // Run plays one episode from the start of the game. An actor that fails makes
 // the episode invalid, as in the paper, unless ctx is done: that is an error,
@@ -65,6 +60,14 @@ func Run(ctx context.Context, game *alfworld.Game, actor Actor, cfg Config, seed
 	ep := Episode{ID: game.ID, Game: game.ID, TaskType: game.TaskType, Seed: seed, Question: game.Goal}
 	if err != nil {
 		return ep, err
+	}
+	if o, ok := actor.(Opener); ok {
+		session, err := o.Open(ctx)
+		if err != nil {
+			return ep, err
+		}
+		defer session.Close()
+		actor = session
 	}
 	ep.Conversations = cfg.Protocol.start(obs)
 	for turn := 0; !env.Won(); turn++ {
@@ -118,7 +121,7 @@ func choose(ctx context.Context, actor Actor, cfg Config, turn Turn) (Reply, Ste
 	}
 	var s Step
 	if turn.N > 1 {
-		if s.Scores, err = cfg.Chooser.Choose(ctx, turn, replies); err != nil {
+		if s.Scores, err = cfg.scores(ctx, turn, replies); err != nil {
 			return Reply{}, s, err
 		}
 		if len(s.Scores) != turn.N {
@@ -139,6 +142,21 @@ func choose(ctx context.Context, actor Actor, cfg Config, turn Turn) (Reply, Ste
 	r := replies[s.Chosen]
 	s.LogProbs, s.Value = r.LogProbs, r.Value
 	return r, s, nil
+}
+
+// scores rates replies.
+func (c Config) scores(ctx context.Context, turn Turn, replies []Reply) ([]float64, error) {
+	if c.Chooser != nil {
+		return c.Chooser.Choose(ctx, turn, replies)
+	}
+	out := make([]float64, len(replies))
+	for i, r := range replies {
+		if r.Value == nil {
+			return nil, fmt.Errorf("best of %d: there is no chooser, and the actor does not value its replies", len(replies))
+		}
+		out[i] = *r.Value
+	}
+	return out, nil
 }
 
 // mix derives a seed from two.

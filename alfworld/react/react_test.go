@@ -164,9 +164,31 @@ func TestBestOfK(t *testing.T) {
 	if s.Chosen != 1 || s.Action != "look" || !reflect.DeepEqual(s.Others, []string{"Action: x", "none"}) || len(s.Scores) != 3 {
 		t.Errorf("%+v", s)
 	}
-	if err := (Config{Protocol: OREO(), K: 2}).Validate(); err == nil {
-		t.Error("best of 2 without a chooser is accepted")
+	// Without a chooser the actor's own values decide, and without those nothing.
+	ep, err = Run(t.Context(), ownGame(t), actor, Config{Protocol: protocol, K: 3}, 1)
+	if err != nil || !ep.Invalid || !strings.Contains(ep.Error, "no chooser") {
+		t.Errorf("%v, %+v", err, ep)
 	}
+	sessions := &valuing{}
+	if ep, err = Run(t.Context(), ownGame(t), sessions, Config{Protocol: protocol, K: 3}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s := ep.Turns[0]; s.Action != "look" || *s.Value != 2 || !reflect.DeepEqual(s.Scores, []float64{-1, 2, 1}) {
+		t.Errorf("%+v", s)
+	}
+	if sessions.opened != 1 || sessions.closed != 1 {
+		t.Errorf("%d sessions opened, %d closed", sessions.opened, sessions.closed)
+	}
+}
+
+// valuing is an Opener whose sessions value their replies.
+type valuing struct{ opened, closed int }
+
+func (v *valuing) Open(context.Context) (Session, error) { v.opened++; return v, nil }
+func (v *valuing) Close() error                          { v.closed++; return nil }
+func (v *valuing) Act(context.Context, Turn) ([]Reply, error) {
+	values := []float64{-1, 2, 1}
+	return []Reply{{Text: "Action: x", Value: &values[0]}, {Text: "Action: look", Value: &values[1]}, {Text: "none", Value: &values[2]}}, nil
 }
 
 // noisy is an actor whose replies depend on the turn's seed alone: the expert,

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oreo-go/oreo/alfworld/expert"
 	"github.com/oreo-go/oreo/alfworld/react"
@@ -23,8 +25,9 @@ func alfworldRolloutCommand() *urfave.Command {
 		Usage: "let an actor play games and record every episode",
 		Description: `Actors: a policy (--model DIR), a server with chat completions (--url), or the
 expert (--expert), whose winning conversations are what SFT learns from. With
---best-of K a critic (--critic DIR) picks one of K replies in each turn. A run
-that was interrupted goes on where it stopped when started again.`,
+--best-of K a critic (--critic DIR) picks one of K replies in each turn; without
+it the critic's values are recorded. Each episode in play holds K rows of the
+batch (--rows). A run that was interrupted goes on where it stopped when started again.`,
 		Before: cli.NoArgs,
 		Flags: join(gamesFlags(true), []urfave.Flag{
 			&urfave.StringFlag{Name: "out", Required: true, Usage: "JSONL `FILE` for the episodes"},
@@ -194,22 +197,28 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 		return &actor{Actor: react.Expert{Config: cfg}, settings: fmt.Sprintf("expert %+v", cfg)}, nil
 	}
 	a := &actor{}
+	opt := deviceOptions(c)
+	opt.MaxRows = max(opt.MaxRows, c.Int("best-of"))
 	if path := c.String("critic"); path != "" {
-		critic, err := runtime.OpenValue(path, deviceOptions(c))
+		critic, err := runtime.OpenValue(path, opt)
 		if err != nil {
 			return nil, err
 		}
-		a.critic, a.chooser = critic, &criticChooser{critic}
+		a.critic = critic
+		a.settings = fmt.Sprintf(", critic %.12s", critic.Source())
 	}
 	if url := c.String("url"); url != "" {
 		a.Actor = &react.HTTP{
 			URL: url, Model: c.String("served-model"), Key: alfworldServerKey(),
 			Temperature: c.Float64("temperature"), MaxTokens: c.Int("max-new-tokens"),
 		}
-		a.settings = fmt.Sprintf("%s at %s, temperature %g, %d tokens", c.String("served-model"), url, c.Float64("temperature"), c.Int("max-new-tokens"))
+		if a.critic != nil {
+			a.chooser = &criticChooser{a.critic}
+		}
+		a.settings = fmt.Sprintf("%s at %s, temperature %g, %d tokens%s", c.String("served-model"), url, c.Float64("temperature"), c.Int("max-new-tokens"), a.settings)
 		return a, nil
 	}
-	policy, err := runtime.OpenPolicy(c.String("model"), deviceOptions(c))
+	policy, err := runtime.OpenPolicy(c.String("model"), opt)
 	if err != nil {
 		a.Close()
 		return nil, err
@@ -219,8 +228,8 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 		a.Close()
 		return nil, err
 	}
-	a.policy, a.Actor = policy, &policyActor{policy, gen}
-	a.settings = fmt.Sprintf("model %.12s, %+v, critic %q", policy.Source(), gen, c.String("critic"))
+	a.policy, a.Actor = policy, &policyActor{policy, a.critic, c.Int("best-of"), gen}
+	a.settings = fmt.Sprintf("model %.12s, %+v%s", policy.Source(), gen, a.settings)
 	return a, nil
 }
 
@@ -228,23 +237,65 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 // one's own machine mostly want none.
 func alfworldServerKey() string { return os.Getenv("OREO_API_KEY") }
 
-// policyActor lets a model act. Calls from many games share its batches.
+// policyActor lets a model act. Many episodes share its batches, and each keeps
+// its conversation in the caches of policy and critic, so that a turn costs what
+// is new in it.
 type policyActor struct {
 	policy *runtime.Policy
+	critic *runtime.Value // nil: replies are not valued
+	k      int            // replies a turn
 	cfg    runtime.GenerateConfig
 }
 
-func (a *policyActor) Act(ctx context.Context, turn react.Turn) ([]react.Reply, error) {
-	cfg := a.cfg
-	cfg.Question = turn.Seed
-	cfg.Stop = append(cfg.Stop[:len(cfg.Stop):len(cfg.Stop)], turn.Stop...)
-	answers, err := a.policy.Sample(ctx, runtime.Chat(chatMessages(turn.Messages)...), turn.N, cfg)
+func (a *policyActor) Open(ctx context.Context) (react.Session, error) {
+	d, err := runtime.NewDialogue(ctx, a.policy, a.critic, a.k)
 	if err != nil {
 		return nil, err
 	}
-	replies := make([]react.Reply, len(answers))
-	for i, answer := range answers {
-		replies[i] = react.Reply{Text: answer.Text, LogProbs: answer.LogProbs}
+	return &policySession{a, d}, nil
+}
+
+func (a *policyActor) Act(ctx context.Context, turn react.Turn) ([]react.Reply, error) {
+	s, err := a.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.Act(ctx, turn)
+}
+
+// policySession is one episode of a policyActor.
+type policySession struct {
+	*policyActor
+	dialogue *runtime.Dialogue
+}
+
+func (s *policySession) Close() error { return s.dialogue.Close() }
+
+// Act draws the replies and values each by the state it leads to, that after its
+// last token, as the paper's evaluation does. Replies that came out the same are
+// valued once.
+func (s *policySession) Act(ctx context.Context, turn react.Turn) ([]react.Reply, error) {
+	action, err := s.dialogue.ChooseAction(ctx, runtime.Chat(chatMessages(turn.Messages)...), runtime.ActionConfig{
+		K: turn.N, Sample: s.cfg.Config, MaxNewTokens: s.cfg.MaxNewTokens, Stop: slices.Concat(s.cfg.Stop, turn.Stop),
+		Seed: s.cfg.Seed, Question: turn.Seed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var replies []react.Reply
+	add := func(text string, logProbs []float64, value float64, copies int) {
+		r := react.Reply{Text: text, LogProbs: logProbs}
+		if s.critic != nil {
+			r.Value = &value
+		}
+		for range copies {
+			replies = append(replies, r)
+		}
+	}
+	add(action.Text, action.LogProbs, action.Value, action.Copies)
+	for _, o := range action.Others {
+		add(o.Text, o.LogProbs, o.Value, o.Copies)
 	}
 	return replies, nil
 }
@@ -257,20 +308,24 @@ func chatMessages(messages []react.Message) []chat.Message {
 	return out
 }
 
-// criticChooser scores each reply by the value of the state it leads to: that
-// after its last token, as the paper's evaluation does.
+// criticChooser scores the replies of a server by the value of the state each
+// leads to.
 type criticChooser struct{ critic *runtime.Value }
 
 func (c *criticChooser) Choose(ctx context.Context, turn react.Turn, replies []react.Reply) ([]float64, error) {
 	scores := make([]float64, len(replies))
+	prompt := runtime.Chat(chatMessages(turn.Messages)...)
+	g, ctx := errgroup.WithContext(ctx)
 	for i, r := range replies {
-		s, err := c.critic.Score(ctx, runtime.Chat(chatMessages(turn.Messages)...), r.Text)
-		if err != nil {
-			return nil, err
-		}
-		scores[i] = s.Values[len(s.Values)-1]
+		g.Go(func() error {
+			s, err := c.critic.Score(ctx, prompt, strings.TrimSpace(r.Text))
+			if err == nil {
+				scores[i] = s.Values[len(s.Values)-1]
+			}
+			return err
+		})
 	}
-	return scores, nil
+	return scores, g.Wait()
 }
 
 // readEpisodes is what eval reads.

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/alfworld/react"
+	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/traj"
 )
 
@@ -133,6 +137,93 @@ func TestAlfworldRolloutHTTP(t *testing.T) {
 			t.Errorf("no example: %d messages", len(ep.Conversations))
 		}
 	}
+}
+
+// Best of K: what the critic says of each reply is its value of the state behind
+// that reply, the highest is taken, and nothing depends on how many episodes are
+// in play. With K = 1 the values are recorded.
+func TestAlfworldBestOf(t *testing.T) {
+	policy, critic := chatting(t)
+	games := t.TempDir()
+	mustAlfworld(t, "", "generate", "--out", games, "--train", "4", "--seen", "0", "--unseen", "0", "--receptacles", "3", "--objects", "3")
+	play := func(more ...string) []react.Episode {
+		out := filepath.Join(t.TempDir(), "r.jsonl")
+		mustAlfworld(t, "", append([]string{"rollout", "--games", games, "--model", policy, "--critic", critic, "--protocol", "eto",
+			"--max-turns", "3", "--max-new-tokens", "1", "--temperature", "1", "--seed", "5", "--out", out}, more...)...)
+		episodes, err := readEpisodes(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return episodes
+	}
+	episodes := play("--best-of", "3", "--workers", "4")
+	for i, other := range play("--best-of", "3", "--workers", "1") {
+		if !reflect.DeepEqual(other.Conversations, episodes[i].Conversations) {
+			t.Errorf("%s depends on the number of workers", other.ID)
+		}
+	}
+	v, err := runtime.OpenValue(critic, runtime.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	value := func(ep react.Episode, turn int, reply string) float64 {
+		said := 0
+		for i, m := range ep.Conversations {
+			if m.Role != react.Assistant {
+				continue
+			}
+			// The last len(Turns) replies are the episode's own.
+			if said++; said == countReplies(ep)-len(ep.Turns)+turn+1 {
+				s, err := v.Score(t.Context(), runtime.Chat(chatMessages(ep.Conversations[:i])...), reply)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.Values[len(s.Values)-1]
+			}
+		}
+		t.Fatal("no such turn")
+		return 0
+	}
+	compared := 0
+	for _, ep := range episodes {
+		if len(ep.Turns) != 3 {
+			t.Fatalf("%s: %d turns", ep.ID, len(ep.Turns))
+		}
+		for i, turn := range ep.Turns {
+			if len(turn.Scores) != 3 || len(turn.Others) != 2 || len(turn.LogProbs) == 0 || *turn.Value != slices.Max(turn.Scores) || turn.Scores[turn.Chosen] != *turn.Value {
+				t.Errorf("%s: turn %d: %+v", ep.ID, i, turn)
+			}
+			for j, other := range turn.Others {
+				if len(v.Tokenizer().Encode(other)) != 1 {
+					continue // the text reads as other tokens than those drawn
+				}
+				compared++
+				if want := value(ep, i, other); math.Abs(want-turn.Scores[j+1]) > 1e-4 {
+					t.Errorf("%s: turn %d: a reply left is valued %v, its state %v", ep.ID, i, turn.Scores[j+1], want)
+				}
+			}
+		}
+	}
+	if compared < 5 {
+		t.Errorf("only %d values compared", compared)
+	}
+	for _, ep := range play() {
+		for i, turn := range ep.Turns {
+			if turn.Value == nil || turn.Scores != nil {
+				t.Errorf("%s: turn %d: %+v", ep.ID, i, turn)
+			}
+		}
+	}
+}
+
+func countReplies(ep react.Episode) (n int) {
+	for _, m := range ep.Conversations {
+		if m.Role == react.Assistant {
+			n++
+		}
+	}
+	return n
 }
 
 func TestAlfworldVerifyAndPlay(t *testing.T) {
