@@ -236,12 +236,8 @@ func (it *iteration) measure(k int) (stages []stage.Stage) {
 		if i == 0 {
 			s.Commands = verify
 		}
-		args := slices.Concat(w.command, it.Generate, it.Evaluate, []string{
-			"--model", it.file(k, "onnx/policy"), "--seed", strconv.FormatUint(it.Seed, 10), "--threads", strconv.Itoa(it.Threads), w.out, it.file(k, w.answers())})
-		if w.width > 0 {
-			args = append(args, "--critic", it.file(k, "onnx/critic"), w.search, strconv.Itoa(w.width))
-		}
-		s.Commands = append(s.Commands, args)
+		s.Commands = append(s.Commands, slices.Concat(w.command, it.Generate, it.Evaluate, []string{
+			"--model", it.file(k, "onnx/policy"), "--seed", strconv.FormatUint(it.Seed, 10), "--threads", strconv.Itoa(it.Threads), w.out, it.file(k, w.answers())}))
 		stages = append(stages, s)
 	}
 	return stages
@@ -250,10 +246,8 @@ func (it *iteration) measure(k int) (stages []stage.Stage) {
 // way is one way of measuring a policy.
 type way struct {
 	name, title string
-	command     []string // with the problems
+	command     []string // with the problems and what the search needs
 	out         string   // its flag for the answers
-	width       int      // of the search; 0: greedy
-	search      string   // its flag for the width
 }
 
 func (w way) answers() string { return "result/" + w.name + ".jsonl" }
@@ -262,26 +256,32 @@ func (w way) answers() string { return "result/" + w.name + ".jsonl" }
 // critic, by searches.
 func (it *iteration) ways(k int) (all []way) {
 	for _, test := range it.Test {
-		w := way{command: []string{"oreo-run", "eval", "--problems", test}, out: "--answers", search: "--beam"}
-		if it.Task == "alfworld" {
-			w = way{command: []string{"oreo-run", "alfworld", "rollout", "--games", test}, out: "--out", search: "--best-of"}
-		}
-		for _, width := range append([]int{0}, it.Beams...) {
-			if width > 0 && (k == 0 || !it.hasCritic()) {
-				continue
+		all = append(all, it.way(k, test, 0))
+		if k > 0 && it.hasCritic() {
+			for _, width := range it.Beams {
+				all = append(all, it.way(k, test, width))
 			}
-			w.width, w.title = width, "greedy"
-			if width > 0 {
-				w.title = fmt.Sprintf("%s %d", strings.TrimPrefix(w.search, "--"), width)
-			}
-			w.name = testName(test) + "-" + strings.ReplaceAll(w.title, " ", "-")
-			if len(it.Test) > 1 {
-				w.title = testName(test) + ", " + w.title
-			}
-			all = append(all, w)
 		}
 	}
 	return all
+}
+
+func (it *iteration) way(k int, test string, width int) way {
+	w := way{title: "greedy", command: []string{"oreo-run", "eval", "--problems", test}, out: "--answers"}
+	search := "beam"
+	if it.Task == "alfworld" {
+		w.command, w.out = []string{"oreo-run", "alfworld", "rollout", "--games", test}, "--out"
+		search = "best-of"
+	}
+	if width > 0 {
+		w.title = fmt.Sprintf("%s %d", search, width)
+		w.command = append(w.command, "--temperature", "1", "--critic", it.file(k, "onnx/critic"), "--"+search, strconv.Itoa(width))
+	}
+	w.name = testName(test) + "-" + strings.ReplaceAll(w.title, " ", "-")
+	if len(it.Test) > 1 {
+		w.title = testName(test) + ", " + w.title
+	}
+	return w
 }
 
 // testName is the name of a file or folder of tests without what may follow it.

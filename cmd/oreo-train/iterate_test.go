@@ -196,9 +196,9 @@ func TestIterateExample(t *testing.T) {
 	diff := cmp.Diff([]string{
 		"oreo-run alfworld rollout --temperature 1 --format qwen-gsm8k --max-new-tokens 512 --model out/round-0/onnx/policy --games data/gsm8k-train.jsonl --samples 10 --seed 2 --threads 0 --out out/round-1/samples.jsonl",
 		"oreo-run alfworld rollout --games games/seen" + common + "seen-greedy.jsonl",
-		"oreo-run alfworld rollout --games games/seen" + common + "seen-best-of-3.jsonl --critic out/round-1/onnx/critic --best-of 3",
+		"oreo-run alfworld rollout --games games/seen --temperature 1 --critic out/round-1/onnx/critic --best-of 3" + common + "seen-best-of-3.jsonl",
 		"oreo-run alfworld rollout --games games/unseen" + common + "unseen-greedy.jsonl",
-		"oreo-run alfworld rollout --games games/unseen" + common + "unseen-best-of-3.jsonl --critic out/round-1/onnx/critic --best-of 3",
+		"oreo-run alfworld rollout --games games/unseen --temperature 1 --critic out/round-1/onnx/critic --best-of 3" + common + "unseen-best-of-3.jsonl",
 	}, asked)
 	if diff != "" {
 		t.Error(diff)
