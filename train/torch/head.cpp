@@ -2,7 +2,8 @@
 // over the vocabulary, straight from hidden states: logits exist for some rows
 // at a time, in the forward pass and again in the backward pass, and never for
 // all. For a vocabulary of 150,000 all of them, with what a loss makes of them,
-// are by far the largest thing in memory.
+// are by far the largest thing in memory. Where one piece holds all rows, it is
+// kept and nothing is computed twice.
 //
 //   forward   z = h Wᵀ,  lse = logsumexp z,  log p = z - lse
 //             l  = log p[action]
@@ -38,7 +39,7 @@ struct Head : torch::autograd::Function<Head> {
     const int64_t rows = hidden.size(0), chunk = std::max<int64_t>(1, piece / weight.size(0));
     auto options = hidden.options().dtype(hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     Tensor logp = at::empty({rows}, options), lse = at::empty({rows}, options);
-    Tensor ref_logp, ref_lse, kl;
+    Tensor ref_logp, ref_lse, kl, all, ref_all;
     if (divergence) ref_logp = at::empty({rows}, options), ref_lse = at::empty({rows}, options), kl = at::empty({rows}, options);
     for (int64_t i = 0; i < rows; i += chunk) {
       const int64_t n = std::min(chunk, rows - i);
@@ -48,16 +49,18 @@ struct Head : torch::autograd::Function<Head> {
       lse.narrow(0, i, n).copy_(norm);
       z.sub_(norm.unsqueeze(1));
       logp.narrow(0, i, n).copy_(z.gather(1, a).squeeze(1));
+      if (rows <= chunk) all = z;
       if (!divergence) continue;
       Tensor q = product(ref_hidden.narrow(0, i, n), ref_weight, bf16);
       norm = q.logsumexp(1);
       ref_lse.narrow(0, i, n).copy_(norm);
       q.sub_(norm.unsqueeze(1));
       ref_logp.narrow(0, i, n).copy_(q.gather(1, a).squeeze(1));
-      Tensor apart = divergence == reverse ? z.exp().mul_(z.sub_(q)) : q.exp().mul_(q.sub_(z));
+      Tensor apart = divergence == reverse ? z.sub(q).mul_(z.exp()) : q.sub(z).mul_(q.exp());
       kl.narrow(0, i, n).copy_(apart.sum(1));
+      if (rows <= chunk) ref_all = q;
     }
-    ctx->save_for_backward({hidden, weight, actions, ref_hidden, ref_weight, lse, ref_lse, kl});
+    ctx->save_for_backward({hidden, weight, actions, ref_hidden, ref_weight, lse, ref_lse, kl, all, ref_all});
     ctx->saved_data["divergence"] = divergence;
     ctx->saved_data["bf16"] = bf16;
     ctx->saved_data["piece"] = piece;
@@ -70,7 +73,7 @@ struct Head : torch::autograd::Function<Head> {
     at::NoGradGuard off;
     auto saved = ctx->get_saved_variables();
     const Tensor &hidden = saved[0], &weight = saved[1], &actions = saved[2], &ref_hidden = saved[3], &ref_weight = saved[4];
-    const Tensor &lse = saved[5], &ref_lse = saved[6], &kl = saved[7];
+    const Tensor &lse = saved[5], &ref_lse = saved[6], &kl = saved[7], &all = saved[8], &ref_all = saved[9];
     const int64_t divergence = ctx->saved_data["divergence"].toInt();
     const bool bf16 = ctx->saved_data["bf16"].toBool();
     const Tensor dl = grads[0], dkl = divergence ? grads[1] : Tensor();
@@ -81,15 +84,16 @@ struct Head : torch::autograd::Function<Head> {
       const int64_t n = std::min(chunk, rows - i);
       auto part = [&](const Tensor& t) { return t.narrow(0, i, n).unsqueeze(1); };
       Tensor h = hidden.narrow(0, i, n);
-      Tensor z = product(h, weight, bf16).sub_(part(lse));  // log p
-      Tensor dz = at::zeros_like(z);
+      Tensor z = all.defined() ? all : product(h, weight, bf16).sub_(part(lse));  // log p
+      Tensor dz;
       if (dkl.defined()) {
-        Tensor q = product(ref_hidden.narrow(0, i, n), ref_weight, bf16).sub_(part(ref_lse));
+        Tensor q = ref_all.defined() ? ref_all : product(ref_hidden.narrow(0, i, n), ref_weight, bf16).sub_(part(ref_lse));
         dz = divergence == reverse ? z.sub(q).sub_(part(kl)).mul_(z.exp()) : z.exp().sub_(q.exp());
         dz.mul_(part(dkl));
       }
       if (dl.defined()) {
-        dz.sub_(z.exp_().mul_(part(dl)));
+        Tensor from_l = z.exp().mul_(part(dl.neg()));
+        dz = dz.defined() ? dz.add_(from_l) : from_l;
         dz.scatter_add_(1, part(actions), part(dl));
       }
       if (dh.defined()) dh.narrow(0, i, n).copy_(product(dz, weight.t(), bf16));
