@@ -75,7 +75,7 @@ func (p *Pair) Check() error {
 			return fmt.Errorf("field %q: want a string or a list of messages, have %s", side.name, side.text.wrong)
 		}
 		if side.text.IsZero() && side.name != "prompt" {
-			return fmt.Errorf("field %q is missing or empty: a pair needs a better and a worse trajectory", side.name)
+			return fmt.Errorf("field %q is missing or empty: a pair has a better trajectory, \"chosen\", and a worse one, \"rejected\"", side.name)
 		}
 	}
 	chats := len(p.Chosen.Messages) > 0

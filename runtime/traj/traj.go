@@ -36,11 +36,11 @@ func (r *Record) Check(needReward bool) error {
 	case len(r.Conversations) > 0 && (r.Prompt != "" || r.Response != ""):
 		return errors.New("has both conversations and prompt/response; keep one")
 	case len(r.Conversations) == 0 && r.Prompt == "":
-		return errors.New(`field "prompt" is missing or empty`)
+		return errors.New(`field "prompt" is missing or empty; a record has "prompt" and "response", or "conversations"`)
 	case len(r.Conversations) == 0 && r.Response == "":
-		return errors.New(`field "response" is missing or empty`)
+		return errors.New(`field "response" is missing or empty; a record has "prompt" and "response", or "conversations"`)
 	case needReward && r.Reward == nil:
-		return errors.New(`field "reward" is missing: this method learns from rewards`)
+		return errors.New(`field "reward" is missing or null: this method learns from rewards, 1 for right and 0 for wrong`)
 	case r.Reward != nil && (math.IsNaN(*r.Reward) || math.IsInf(*r.Reward, 0)):
 		return fmt.Errorf(`field "reward" is %v`, *r.Reward)
 	}

@@ -130,7 +130,7 @@ func TestBadPairs(t *testing.T) {
 	const user = `{"role":"user","content":"x"}`
 	const says = `{"role":"assistant","content":"y"}`
 	for _, c := range []struct{ lines, want string }{
-		{`{"prompt":"p","chosen":"a"}`, `d.jsonl: record 1: field "rejected" is missing or empty: a pair needs a better and a worse`},
+		{`{"prompt":"p","chosen":"a"}`, `d.jsonl: record 1: field "rejected" is missing or empty: a pair has a better trajectory`},
 		{`{"prompt":"p","chosen":"a","rejected":""}`, `field "rejected" is missing or empty`},
 		{`{"prompt":"p","chosen":null,"rejected":"b"}`, `field "chosen" is missing or empty`},
 		{`{"prompt":"p","chosen":[],"rejected":"b"}`, `field "chosen" is missing or empty`},
