@@ -55,44 +55,53 @@ func (a *actorCritic) learning() bool { return a.learner != nil && !a.run.rests(
 
 // view is what the models say of a batch.
 type view struct {
-	logp, refLogp *torch.Tensor // [B, T, V] log pi and log pi_ref; refLogp nil where pi_ref is only recalled
-	values        *torch.Tensor // [B, T]
-	d             *torch.Tensor // [B, T] log-ratios of the actions
-	target        *torch.Tensor // [B, T] log-ratios for the critic's target
+	values *torch.Tensor // [B, T]
+	d      *torch.Tensor // [B, T] log-ratios of the actions, 0 elsewhere
+	kl     *torch.Tensor // [B, T] divergence of whole distributions; nil unless asked for
+	target *torch.Tensor // [B, T] log-ratios for the critic's target
 }
 
-// look runs the models on a batch. A policy that does not learn gets no graph.
-func (a *actorCritic) look(b *batch) view {
+// look runs the models on a batch; divergence says how pi and pi_ref are
+// compared beyond the actions. A policy that does not learn gets no graph.
+func (a *actorCritic) look(b *batch, divergence torch.Divergence) view {
 	var v view
-	var hidden *torch.Tensor // [B, T, C]
+	var hidden, refLogp *torch.Tensor // [B, T, C], [B, T]
 	forward := func() {
 		hidden = a.policy.Hidden(b.tokens)
-		v.logp = a.policy.Logits(hidden).LogSoftmax()
+		v.d, refLogp, v.kl = a.compare(b, hidden, divergence)
 	}
 	if a.learning() {
 		forward()
 	} else {
 		torch.NoGrad(forward)
 	}
-	ref := b.reference // [B, T]
-	if a.reference != nil {
-		torch.NoGrad(func() { v.refLogp = a.reference.Forward(b.tokens).LogSoftmax() })
-		ref = func() *torch.Tensor { return loss.LogProbs(v.refLogp, b.actions) }
-	}
 	if a.critic.kind == onlyTop {
 		v.values = a.critic.Values(hidden.Detach())
 	} else {
 		v.values = a.critic.Forward(b.tokens)
 	}
-	refActions := ref()
-	v.d = loss.LogProbs(v.logp, b.actions).Sub(refActions)
 	v.target = v.d
 	if a.target != nil {
-		torch.NoGrad(func() {
-			v.target = loss.LogProbs(a.target.Forward(b.tokens).LogSoftmax(), b.actions).Sub(refActions)
-		})
+		torch.NoGrad(func() { v.target = b.logProbs(a.target).Sub(refLogp) })
 	}
 	return v
+}
+
+// compare returns d, log pi_ref of the actions and the divergence, [B, T] each.
+func (a *actorCritic) compare(b *batch, hidden *torch.Tensor, divergence torch.Divergence) (d, refLogp, kl *torch.Tensor) {
+	rows := b.gather(hidden) // [N, C]
+	if a.reference == nil {
+		refLogp = b.reference()
+		return b.scatter(a.policy.LogProbs(rows, b.actions)).Sub(refLogp), refLogp, nil
+	}
+	var refRows *torch.Tensor // [N, C]
+	torch.NoGrad(func() { refRows = b.gather(a.reference.Hidden(b.tokens)) })
+	if divergence == torch.NoDivergence {
+		torch.NoGrad(func() { refLogp = b.scatter(a.reference.LogProbs(refRows, b.actions)) })
+		return b.scatter(a.policy.LogProbs(rows, b.actions)).Sub(refLogp), refLogp, nil
+	}
+	logp, ref, kl := a.policy.Compare(rows, b.actions, a.reference, refRows, divergence) // [N]
+	return b.scatter(logp.Sub(ref)), b.scatter(ref), b.scatter(kl)
 }
 
 // report writes what is known of every batch.

@@ -44,10 +44,9 @@ func DPO(ctx context.Context, cfg DPOConfig, ui UI) error {
 	}
 	return r.train(ctx, func(u *update) error {
 		return u.each(func(b *batch) {
-			logp := loss.LogProbs(policy.Forward(b.tokens).LogSoftmax(), b.actions) // [2P, T]
-			d := response(logp.Sub(b.reference()), b.mask)                          // [2P]
-			chosen, rejected := half(d, 0), half(d, 1)                              // [P]
-			each := objective(chosen, rejected)                                     // [P]
+			d := response(b.logProbs(policy.Model).Sub(b.reference()), b.mask) // [2P]
+			chosen, rejected := half(d, 0), half(d, 1)                         // [P]
+			each := objective(chosen, rejected)                                // [P]
 			each.Sum().Times(b.share).Backward()
 
 			margin := chosen.Sub(rejected)

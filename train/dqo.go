@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/oreo-go/oreo/train/loss"
+	"github.com/oreo-go/oreo/train/torch"
 )
 
 // DQO is direct Q-function optimisation (arXiv 2410.09302), soft actor-critic
@@ -33,7 +34,7 @@ func DQO(ctx context.Context, cfg DQOConfig, ui UI) error {
 	}
 	return r.train(ctx, func(u *update) error {
 		return u.each(func(b *batch) {
-			v := a.look(b)
+			v := a.look(b, torch.NoDivergence)
 			values, d, mask := b.at(cfg.Level, v.values, v.d) // [B, A]
 			critique := loss.DQOValue(values, d, b.reward, mask, cfg.Beta, cfg.Lambda)
 			act := loss.DQOPolicy(values, d, b.reward, mask, cfg.Beta, cfg.Lambda)

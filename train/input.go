@@ -49,13 +49,9 @@ type input struct {
 // reader turns files into sequences.
 type reader func(*data.Encoder, []string) ([]data.Sequence, data.Stats, error)
 
-// demonstrations need no reward, rewarded trajectories do.
+// demonstrations need no reward.
 func demonstrations(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
 	return e.Read(files, false)
-}
-
-func rewarded(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
-	return e.Read(files, true)
 }
 
 // read turns the records into sequences with the model's own tokenizer.

@@ -18,7 +18,7 @@ import (
 // y' is the response of another record, set behind this record's prompt when the
 // data is read, so that z exists for any batch size, one included. z is taken
 // over the whole update before its first gradient, so that micro-batches change
-// nothing: each is run twice, first for d(y') alone.
+// nothing.
 func KTO(ctx context.Context, cfg KTOConfig, ui UI) error {
 	read := func(e *data.Encoder, files []string) ([]data.Sequence, data.Stats, error) {
 		return e.ReadLabels(files, cfg.Seed)
@@ -35,15 +35,13 @@ func KTO(ctx context.Context, cfg KTOConfig, ui UI) error {
 	if err := r.recall(ctx, &cfg.ReferenceConfig, policy.Model); err != nil {
 		return err
 	}
-	// ratios is d [P] of the samples (row 0 of each pair) or their mismatches (1).
-	ratios := func(b *batch, row int64) *torch.Tensor {
-		logp := loss.LogProbs(policy.Forward(half(b.tokens, row)).LogSoftmax(), half(b.actions, row)) // [P, T]
-		return loss.SumOverStates(logp.Sub(half(b.reference(), row)), half(b.mask, row))
+	ratios := func(b *batch) *torch.Tensor { // d [B]
+		return loss.SumOverStates(b.logProbs(policy.Model).Sub(b.reference()), b.mask)
 	}
 	return r.train(ctx, func(u *update) error {
 		var mismatched []float64
-		err := u.each(func(b *batch) {
-			torch.NoGrad(func() { mismatched = append(mismatched, ratios(b, 1).Float64s()...) })
+		err := u.eachHalf(true, func(b *batch) {
+			torch.NoGrad(func() { mismatched = append(mismatched, ratios(b).Float64s()...) })
 		})
 		if err != nil {
 			return err
@@ -51,14 +49,13 @@ func KTO(ctx context.Context, cfg KTOConfig, ui UI) error {
 		z := loss.KTOReference(mismatched)
 		u.metrics["kl"] = z
 		good, bad := &meanOf{}, &meanOf{}
-		err = u.each(func(b *batch) {
-			d, desirable := ratios(b, 0), half(b.reward, 0) // [P]
-			each := loss.KTO(d, desirable, z, cfg.Beta, cfg.Desirable, cfg.Undesirable)
+		err = u.eachHalf(false, func(b *batch) {
+			d := ratios(b)
+			each := loss.KTO(d, b.reward, z, cfg.Beta, cfg.Desirable, cfg.Undesirable) // [B]
 			each.Sum().Times(b.share).Backward()
 			b.report("loss", each)
-			labels := desirable.Float64s()
 			for i, x := range d.Detach().Float64s() {
-				if labels[i] == 1 {
+				if b.source.Reward[i] == 1 {
 					good.add(cfg.Beta * x)
 				} else {
 					bad.add(cfg.Beta * x)

@@ -52,7 +52,7 @@ func (c *OREOConfig) read(e *data.Encoder, files []string) ([]data.Sequence, dat
 // backward adds a micro-batch's part of the gradients to both models; good is
 // the number of the update's sequences with a reward of 1.
 func (c *OREOConfig) backward(a *actorCritic, b *batch, good int) {
-	v := a.look(b)
+	v := a.look(b, c.divergence())
 	total := c.critique(&v, b) // [B]
 	if a.learner != nil {
 		if policy := c.policy(a.run, &v, b); a.learning() {
@@ -117,16 +117,22 @@ func (c *OREOConfig) weigh(each *torch.Tensor, v *view, b *batch) *torch.Tensor 
 
 // regulariser is L_reg, [B], a mean over all states whatever the level.
 func (c *OREOConfig) regulariser(v *view, b *batch) *torch.Tensor {
-	var kl *torch.Tensor // [B, T]
-	switch c.KL {
-	case "exact":
-		kl = loss.KL(v.logp, v.refLogp)
-	case "forward":
-		kl = loss.ForwardKL(v.logp, v.refLogp)
-	default: // k3; without a regulariser it is reported all the same
-		kl = loss.K3(v.d)
+	kl := v.kl // [B, T]
+	if kl == nil {
+		kl = loss.K3(v.d) // without a regulariser it is reported all the same
 	}
 	return loss.MeanOverStates(kl, b.mask)
+}
+
+// divergence is what the regulariser needs to know of whole distributions.
+func (c *OREOConfig) divergence() torch.Divergence {
+	switch c.KL {
+	case "exact":
+		return torch.KL
+	case "forward":
+		return torch.ForwardKL
+	}
+	return torch.NoDivergence
 }
 
 // alpha is the regulariser's weight in this update.

@@ -17,7 +17,6 @@ import (
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/train/data"
-	"github.com/oreo-go/oreo/train/loss"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -113,29 +112,24 @@ func (r *run) logProbs(ctx context.Context, m *nn.Model) ([]float32, error) {
 		for k, i := range members {
 			batch[k] = &r.seqs[i]
 		}
-		b := data.Collate(batch)
-		var values []float32
+		var values []float32 // [N]
 		err := torch.Scope(func() {
 			torch.NoGrad(func() {
-				B, T := int64(b.B), int64(b.T)
-				logp := m.Forward(r.ints(b.Tokens, B, T)).LogSoftmax()           // [B, T, V]
-				values = loss.LogProbs(logp, r.ints(b.Targets, B, T)).Float32s() // [B, T]
+				in := (&update{Update: &data.Update{Sequences: 1}, run: r}).load(data.Collate(batch))
+				values = m.LogProbs(in.gather(m.Hidden(in.tokens)), in.actions).Float32s()
 			})
 		})
 		if err != nil {
 			return nil, fmt.Errorf("log-probabilities of pi_ref: %w", err)
 		}
-		for k, i := range members {
-			at := starts[i]
-			for t := range b.T {
-				if v := values[k*b.T+t]; b.StateMask[k*b.T+t] == 1 {
-					if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-						return nil, fmt.Errorf("pi_ref gives the actions of record %s a log-probability of %v: look at its weights", r.seqs[i].ID, v)
-					}
-					all[at] = v
-					at++
+		for _, i := range members { // row after row, as the batch has its states
+			n := copy(all[starts[i]:starts[i+1]], values)
+			for _, v := range values[:n] {
+				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+					return nil, fmt.Errorf("pi_ref gives the actions of record %s a log-probability of %v: look at its weights", r.seqs[i].ID, v)
 				}
 			}
+			values = values[n:]
 		}
 	}
 	return all, nil

@@ -30,8 +30,7 @@ func (r *run) imitate(ctx context.Context) error {
 	}
 	return r.train(ctx, func(u *update) error {
 		return u.each(func(b *batch) {
-			logp := loss.LogProbs(policy.Forward(b.tokens).LogSoftmax(), b.actions) // [B, T]
-			nll := logp.Mul(b.mask).Sum().Times(-1 / float64(u.States))
+			nll := loss.NLL(b.logProbs(policy.Model), b.mask).Sum().Times(1 / float64(u.States))
 			nll.Backward()
 			b.metrics["loss"] += nll.Item()
 		})

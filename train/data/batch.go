@@ -1,5 +1,7 @@
 package data
 
+import "slices"
+
 // Batch is B sequences padded on the right to T tokens, with at most S steps
 // each; arrays are row-major. The shapes' letters are those of package train.
 type Batch struct {
@@ -22,11 +24,13 @@ type Batch struct {
 
 	States      int // sum of StateMask
 	ValidTokens int // sum of Length: B*T less the padding
+
+	seqs []*Sequence
 }
 
 // Collate builds a batch of the sequences, in their order.
 func Collate(seqs []*Sequence) *Batch {
-	b := &Batch{B: len(seqs)}
+	b := &Batch{B: len(seqs), seqs: slices.Clone(seqs)}
 	for _, s := range seqs {
 		b.T = max(b.T, len(s.Tokens))
 		b.S = max(b.S, len(s.Steps))
@@ -44,6 +48,18 @@ func Collate(seqs []*Sequence) *Batch {
 		b.fill(i, s)
 	}
 	return b
+}
+
+// Half is the batch of every second row: the first sequences of groups of two,
+// or the second ones.
+func (b *Batch) Half(second bool) *Batch {
+	var half []*Sequence
+	for i, s := range b.seqs {
+		if (i%2 == 1) == second {
+			half = append(half, s)
+		}
+	}
+	return Collate(half)
 }
 
 // fill writes s into row i.

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/oreo-go/oreo/runtime/chat"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
@@ -279,13 +281,23 @@ func TestCollate(t *testing.T) {
 		Length:    []int64{5, 2, 4}, Reward: []float32{1, 0.5, 0}, ID: []string{"a", "b", "c"},
 		States: 6, ValidTokens: 11,
 	}
-	if diff := cmp.Diff(want, Collate([]*Sequence{a, b, c})); diff != "" {
+	got := Collate([]*Sequence{a, b, c})
+	if diff := cmp.Diff(want, got, unseen); diff != "" {
 		t.Error(diff)
+	}
+	if ids := got.Half(false).ID; !slices.Equal(ids, []string{"a", "c"}) {
+		t.Errorf("the first halves are of %v", ids)
+	}
+	if half := got.Half(true); half.T != 2 || half.Reward[0] != 0.5 || half.B != 1 {
+		t.Errorf("the second halves: %+v", half)
 	}
 	if empty := Collate(nil); empty.B != 0 || len(empty.Tokens) != 0 {
 		t.Errorf("empty batch %+v", empty)
 	}
 }
+
+// unseen lets cmp look past a batch's own fields.
+var unseen = cmpopts.IgnoreUnexported(Batch{})
 
 // randomSequences makes n sequences of different lengths, told apart by ID.
 func randomSequences(n int) []Sequence {
@@ -407,7 +419,7 @@ func TestLoaderResumes(t *testing.T) {
 		if err := again.Seek(p); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(updates[i], again.Next()); diff != "" {
+		if diff := cmp.Diff(updates[i], again.Next(), unseen); diff != "" {
 			t.Fatalf("update %d differs after Seek:\n%s", i, diff)
 		}
 	}
