@@ -1,5 +1,6 @@
 # make setup   find or fetch libtorch and onnxruntime, compile bin/
 # make demo    train a small model from nothing, export it, let it search (12 minutes on 2 cores)
+# make paper   the paper in miniature: tables, figures and findings over 3 seeds; QUICK=1: one seed
 # make test    all tests
 # make check   formatting, vet, staticcheck, import directions, go.mod
 # make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/
@@ -8,13 +9,16 @@
 SHELL := /bin/bash
 ENV   := . .deps/env &&
 
-.PHONY: setup demo test check golden clean bench-grade bench-alfworld
+.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld
 
 setup:
 	@go run ./cmd/oreo-setup
 
 demo: setup
 	@bin/oreo-demo
+
+paper: setup
+	@bin/oreo-paper $(if $(QUICK),--seeds 1)
 
 # Never cached: some tests build and run the commands, which the test cache does not see.
 test: setup

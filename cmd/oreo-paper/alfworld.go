@@ -55,15 +55,14 @@ func (e *experiment) alfworldBase() []stage.Stage {
 		play = append([][]string{generate}, play...)
 	}
 	samples := append(e.rollout("train", samplesFile("sft"), a.samples), "--model", e.Path("onnx/sft"), "--temperature", "1")
-	return append(stages,
+	stages = append(stages,
 		stage.Stage{Title: "make games and let the expert play", Product: expertFile, Commands: play},
 		e.init(expertFile, a.model),
 		stage.Stage{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "new", expertFile, a.sft)}},
 		e.export("sft", false),
-		stage.Stage{Title: "collect episodes of sft", Product: samplesFile("sft"), Commands: [][]string{samples}},
-		stage.Stage{Title: "choose pairs for DPO", Product: pairsFile("sft"), Commands: [][]string{{"oreo-run", "select", "--in", e.Path(samplesFile("sft")),
-			"--recipe", "alfworld", "--pairs", e.Path(pairsFile("sft")), "--seed", fmt.Sprint(e.seed)}}},
 	)
+	stages = append(stages, e.pretended(samplesFile("sft"), stage.Stage{Title: "collect episodes of sft", Product: samplesFile("sft"), Commands: [][]string{samples}})...)
+	return append(stages, e.pair("alfworld"))
 }
 
 func (e *experiment) writeInstruction() error {

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"maps"
+	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 
@@ -23,7 +26,10 @@ var (
 )
 
 // Files of the mathematics part, below the experiment's folder.
-const annotatedFile = "data/annotated.jsonl"
+const (
+	schoolFile    = "data/school.jsonl"    // what the base model learns from
+	annotatedFile = "data/annotated.jsonl" // what SFT learns from
+)
 
 func problemsFile(round int) string    { return fmt.Sprintf("data/problems-%d.jsonl", round) }
 func testFile(level string) string     { return "data/test-" + level + ".jsonl" }
@@ -45,7 +51,8 @@ func (e *experiment) mathStages() []stage.Stage {
 	for _, method := range []string{"rejection", "oreo"} { // Fig. 2
 		for k := 2; k <= e.math.rounds; k++ {
 			before, now := inRound(method, k-1), inRound(method, k)
-			stages = append(stages, e.collect(before, k), e.train(method, now, before, samplesFile(before)), e.export(now, false))
+			stages = append(stages, e.collect(before, k)...)
+			stages = append(stages, e.train(method, now, before, samplesFile(before)), e.export(now, false))
 		}
 	}
 	for _, policy := range e.mathPolicies() {
@@ -74,15 +81,20 @@ func (e *experiment) mathPolicies() []string {
 
 // mathBase leads to the samples that every method learns from.
 func (e *experiment) mathBase() []stage.Stage {
-	return []stage.Stage{
+	stages := []stage.Stage{
 		{Title: "make problems", Product: probeFile(), InGo: e.makeProblems},
-		e.init(annotatedFile, e.math.model),
-		{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "new", annotatedFile, e.math.sft)}},
+		e.init(schoolFile, e.math.model),
+		{Title: "train a base model", Product: "base/train.yaml", Commands: [][]string{e.trainCommand("sft", "base", "new", schoolFile, e.math.base)}},
+		{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "base", annotatedFile, e.math.sft)}},
 		e.export("sft", false),
-		e.collect("sft", 1),
-		{Title: "choose pairs for DPO", Product: pairsFile("sft"), Commands: [][]string{{"oreo-run", "select", "--in", e.Path(samplesFile("sft")),
-			"--recipe", "1.5b", "--pairs", e.Path(pairsFile("sft")), "--seed", fmt.Sprint(e.seed)}}},
 	}
+	return append(append(stages, e.collect("sft", 1)...), e.pair("1.5b"))
+}
+
+// pair chooses pairs for DPO by the paper's rules.
+func (e *experiment) pair(recipe string) stage.Stage {
+	return stage.Stage{Title: "choose pairs for DPO", Product: pairsFile("sft"), Commands: [][]string{{"oreo-run", "select", "--in", e.Path(samplesFile("sft")),
+		"--recipe", recipe, "--pairs", e.Path(pairsFile("sft")), "--seed", fmt.Sprint(e.seed)}}}
 }
 
 func (e *experiment) init(data string, m modelSize) stage.Stage {
@@ -137,9 +149,31 @@ func (e *experiment) export(name string, critic bool) stage.Stage {
 }
 
 // collect lets a policy answer a round's problems.
-func (e *experiment) collect(policy string, round int) stage.Stage {
-	return stage.Stage{Title: "collect samples of " + policy, Product: samplesFile(policy), Commands: [][]string{
-		e.sample(policy, problemsFile(round), samplesFile(policy), e.math.samples, uint64(round))}}
+func (e *experiment) collect(policy string, round int) []stage.Stage {
+	return e.pretended(samplesFile(policy), stage.Stage{Title: "collect samples of " + policy, Product: samplesFile(policy), Commands: [][]string{
+		e.sample(policy, problemsFile(round), samplesFile(policy), e.math.samples, uint64(round))}})
+}
+
+// pretended, in the tiny recipe, whose models solve nothing, says of every other
+// sample that it is right, so that there is something to learn from.
+func (e *experiment) pretended(samples string, collect stage.Stage) []stage.Stage {
+	if !e.pretend {
+		return []stage.Stage{collect}
+	}
+	mark := samples + ".pretended"
+	return []stage.Stage{collect, {Title: "pretend that half of the samples are right", Product: mark, InGo: func() error {
+		records, err := jsonl.ReadAll[map[string]any](e.Path(samples))
+		if err != nil {
+			return err
+		}
+		for i, r := range records {
+			r["reward"] = i % 2
+		}
+		if err := writeRecords(e.Path(samples), records); err != nil {
+			return err
+		}
+		return os.WriteFile(e.Path(mark), nil, 0o644)
+	}}}
 }
 
 func (e *experiment) sample(policy, problems, out string, n int, draw uint64) []string {
@@ -179,8 +213,8 @@ func (e *experiment) probe() []stage.Stage {
 	}
 }
 
-// makeProblems writes disjoint sets: for SFT, for each round of sampling, to
-// measure on and, the stage's product, to probe.
+// makeProblems writes disjoint sets: for the base model, for SFT, for each round
+// of sampling, to measure on and, the stage's product, to probe.
 func (e *experiment) makeProblems() error {
 	sets := map[string][]traj.Record{}
 	for i, l := range e.math.levels {
@@ -199,9 +233,11 @@ func (e *experiment) makeProblems() error {
 				sets[file] = append(sets[file], record(p))
 			}
 		}
-		take(annotatedFile, e.math.annotated, func(p wordgen.Problem) traj.Record {
+		solved := func(p wordgen.Problem) traj.Record {
 			return traj.Record{ID: p.ID, Prompt: p.Question + "\n", Response: p.Solution, Dataset: dataset}
-		})
+		}
+		take(annotatedFile, e.math.annotated, solved)
+		take(schoolFile, e.math.school, func(p wordgen.Problem) traj.Record { return solved(e.atSchool(p)) })
 		asked := func(p wordgen.Problem) traj.Record {
 			return traj.Record{ID: p.ID, Question: p.Question, Answer: p.Answer, Dataset: dataset}
 		}
@@ -224,7 +260,22 @@ func (e *experiment) makeProblems() error {
 	return nil
 }
 
-func writeRecords(path string, records []traj.Record) error {
+// atSchool solves a problem with styles drawn evenly, whatever the scene.
+func (e *experiment) atSchool(p wordgen.Problem) wordgen.Problem {
+	digest := fnv.New64a()
+	fmt.Fprint(digest, p.ID)
+	rng := rand.New(rand.NewPCG(digest.Sum64(), 0))
+	styles := make([]wordgen.Style, len(p.Days))
+	for i := range styles {
+		if styles[i] = wordgen.ByParts; rng.Float64() < e.math.schoolHead {
+			styles[i] = wordgen.InHead
+		}
+	}
+	p.Solution = p.SolveMonthly(styles)
+	return p
+}
+
+func writeRecords[T any](path string, records []T) error {
 	w, err := jsonl.Create(path)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type recipe struct {
 	alfworld alfworldRecipe
 	games    string // folder of real games, or empty
 	threads  int
+	pretend  bool // that half of the samples are right: the tiny models solve nothing
 	tuned    tuning
 }
 
@@ -22,20 +23,22 @@ type modelSize struct {
 }
 
 type mathRecipe struct {
-	levels    []level
-	problems  wordgen.Config // but for the days
-	annotated int            // problems with solutions, of each level
-	sampled   int            // problems to sample on, of each level, new ones in each round
-	tested    int            // of each level
-	searched  int            // of these, for beam search
-	probed    int            // of these, for the advantages
-	model     modelSize
-	sft       settings
-	samples   int // per problem
-	probes    int // per probed problem
-	rounds    int
-	beams     []int
-	maxTokens int
+	levels     []level
+	problems   wordgen.Config // but for the days
+	school     int            // problems of each level that the base model learns from
+	schoolHead float64        // share of their lines that are worked in the head
+	annotated  int            // problems of each level that SFT learns from
+	sampled    int            // problems of each level to sample on, new ones in each round
+	tested     int            // of each level
+	searched   int            // of these, for beam search
+	probed     int            // problems of each level for the advantages
+	model      modelSize
+	base, sft  settings
+	samples    int // per problem
+	probes     int // per probed problem
+	rounds     int
+	beams      []int
+	maxTokens  int
 }
 
 // level is a degree of difficulty: the days of a problem.
@@ -66,13 +69,14 @@ type settings map[string]string
 func standard() recipe {
 	problems := wordgen.DefaultConfig()
 	problems.Monthly, problems.Changes = true, 2
-	problems.HeadShare = []float64{0.1, 0.25, 0.4, 0.55, 0.7, 0.8}
+	problems.HeadShare = []float64{0.3, 0.6, 0.8, 0.9, 0.95, 0.975}
 	return recipe{
 		math: mathRecipe{
 			levels: []level{{"easy", 2}, {"hard", 3}}, problems: problems,
-			annotated: 4000, sampled: 750, tested: 1000, searched: 300, probed: 60,
+			school: 4000, schoolHead: 0.47, annotated: 2000, sampled: 600, tested: 1000, searched: 150, probed: 60,
 			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
-			sft:     settings{"lr": "3e-3", "batch_size": "16", "epochs": "3"},
+			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "4"},
+			sft:     settings{"lr": "1e-3", "batch_size": "16", "epochs": "1"},
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
 		},
 		alfworld: alfworldRecipe{
@@ -88,10 +92,11 @@ func standard() recipe {
 // tiny runs every stage in seconds.
 func tiny() recipe {
 	r := standard()
+	r.pretend = true
 	m := &r.math
-	m.annotated, m.sampled, m.tested, m.searched, m.probed = 32, 8, 8, 4, 4
+	m.school, m.annotated, m.sampled, m.tested, m.searched, m.probed = 32, 32, 8, 8, 4, 4
 	m.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 128}
-	m.sft, m.samples, m.probes, m.rounds, m.beams, m.maxTokens = settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, 4, 4, 2, []int{2}, 16
+	m.base, m.sft, m.samples, m.probes, m.rounds, m.beams, m.maxTokens = settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, 4, 4, 2, []int{2}, 16
 	a := &r.alfworld
 	a.train, a.seen, a.unseen, a.layouts, a.demonstrated = 4, 2, 2, 2, 4
 	a.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 2048}
