@@ -4,6 +4,7 @@
 # make test    all tests
 # make check   formatting, vet, staticcheck, import directions, go.mod
 # make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/
+# make bench-search  the paper's beam search against Python versions of it, installed in .deps/
 # make golden  recompute the reference values of the tests with PyTorch and transformers
 
 SHELL := /bin/bash
@@ -36,6 +37,9 @@ bench-grade:
 bench-alfworld:
 	@go run ./alfworld/internal/bench
 
+bench-search: setup
+	@$(ENV) go run ./cmd/internal/benchsearch
+
 # Reference values of the tests, from the libraries we agree with. PYTHON may
 # name an interpreter that has them already.
 PYTHON ?= .deps/golden/bin/python
@@ -48,6 +52,7 @@ golden: $(if $(filter .deps/golden/bin/python,$(PYTHON)),.deps/golden/bin/python
 	$(PYTHON) export/testdata/gen/tiny.py export/testdata
 	$(PYTHON) runtime/tokenizer/testdata/gen/small.py
 	$(PYTHON) runtime/chat/testdata/gen/jinja.py
+	$(PYTHON) runtime/sample/testdata/gen/warpers.py > runtime/sample/testdata/warpers.json
 
 .deps/golden/bin/python:
 	python3 -m venv .deps/golden

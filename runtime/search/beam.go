@@ -114,11 +114,10 @@ func (t *tree) grown(ctx context.Context, active []*beams, limit int) error {
 // draw samples B next steps from each beam, all in one batch. The beams give
 // their policy rows up to their children.
 func (t *tree) draw(ctx context.Context, active []*beams, limit int) ([]*node, error) {
-	var parents []*node
 	var seqs []*engine.Seq
 	for _, b := range active {
 		for _, p := range b.live {
-			parents, seqs = append(parents, p), append(seqs, p.policy)
+			seqs = append(seqs, p.policy)
 		}
 	}
 	forks, err := t.m.Policy.Fork(t.cfg.Width-1, seqs...)
