@@ -132,13 +132,14 @@ func TestCancelSoak(t *testing.T) {
 	cancelled, whole, partial := 0, 0, 0
 	check := func(r *runtime.SearchResult) {
 		for _, a := range r.Answers {
-			if a.Unvalued || len(a.IDs) == 0 || a.Text == "" || strings.Contains(a.Text, "\ufffd") {
-				continue
+			if len(a.IDs) == 0 {
+				t.Error("an answer without a token")
 			}
 			mu.Lock()
 			partial++
 			mu.Unlock()
-			if got := policy.Tokenizer().Decode(a.IDs, true); got != a.Text {
+			// Bytes of a character that is not whole yet are no text.
+			if got := policy.Tokenizer().Decode(a.IDs, true); strings.TrimRight(got, "\ufffd") != strings.TrimRight(a.Text, "\ufffd") {
 				t.Errorf("text %q of tokens that say %q", a.Text, got)
 			}
 		}
@@ -149,7 +150,7 @@ func TestCancelSoak(t *testing.T) {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(worker), 2))
 			for i := range 250 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(60_000))*time.Microsecond)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(400_000))*time.Microsecond)
 				var err error
 				if i%3 == 0 {
 					cfg := runtime.GenerateConfig{MaxNewTokens: 60, Seed: rng.Uint64()}
@@ -189,8 +190,8 @@ func TestCancelSoak(t *testing.T) {
 	if grown := resident[len(resident)-1] - resident[0]; grown > 16<<10 {
 		t.Errorf("%d KiB more", grown)
 	}
-	if cancelled < 100 {
-		t.Errorf("only %d of 1,000 were cancelled: the test says little", cancelled)
+	if cancelled < 100 || partial < 20 {
+		t.Errorf("%d of 1,000 were cancelled, %d answers checked: the test says little", cancelled, partial)
 	}
 	cfg := runtime.GenerateConfig{MaxNewTokens: 4}
 	if _, err := policy.Sample(t.Context(), runtime.Text("Tom"), 24, cfg); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -312,7 +313,11 @@ func TestAnytime(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	reasons := map[Reason]int{}
 	empty := 0
-	for i := range 150 {
+	times := 150
+	if os.Getenv("OREO_LONG") != "" {
+		times = 1000
+	}
+	for i := range times {
 		cfg := Config{Method: []Method{Beam, DVTS, BestOfN}[i%3], Width: 3, MaxSteps: 8, MaxNewTokens: 60, Rule: Delimiters{"\n"}, Question: uint64(i)}
 		ctx, cancel := context.WithCancel(context.Background())
 		limit := time.Duration(rng.IntN(5000)) * time.Microsecond
