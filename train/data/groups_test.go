@@ -286,3 +286,56 @@ func TestSteps(t *testing.T) {
 		t.Errorf("unknown steps: %v", err)
 	}
 }
+
+// Whatever a file holds, reading it gives an error or sequences that training
+// can rely on.
+func FuzzReadAny(f *testing.F) {
+	for _, seed := range []string{
+		`{"prompt":"p","response":"a. b\nc","reward":1}`,
+		`{"prompt":"p","response":"a","label":true}` + "\n" + `{"prompt":"q","response":"b","label":false}`,
+		`{"prompt":"p","chosen":"a","rejected":"b"}`,
+		`{"chosen":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}],"rejected":[{"role":"user","content":"x"},{"role":"assistant","content":"z"}]}`,
+		`{"conversations":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"assistant","content":"z"}],"reward":0}`,
+	} {
+		for mode := range byte(4) {
+			f.Add([]byte(seed), mode, byte(9))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte, mode, limit byte) {
+		path := filepath.Join(t.TempDir(), "d.jsonl")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		e := Encoder{Tokenizer: bytesTokenizer{}, EOS: []int{256}, Chat: renderer{end: mode%2 == 0}, MaxLen: int(limit), Overlong: Truncate}
+		if err := e.SetSteps([]string{"newline", "period", "turn", "response"}[mode%4]); err != nil {
+			t.Fatal(err)
+		}
+		seqs, stats, err := e.ReadAny([]string{path}, 1)
+		if err != nil {
+			return
+		}
+		if stats.Pairs+stats.Desirable+stats.Undesirable > 0 && len(seqs)%GroupSize != 0 {
+			t.Errorf("%d sequences are no groups", len(seqs))
+		}
+		for i := range seqs {
+			checkSequence(t, &seqs[i], int(limit))
+		}
+	})
+}
+
+// checkSequence tests what Sequence's comments promise.
+func checkSequence(t *testing.T, s *Sequence, limit int) {
+	t.Helper()
+	n := len(s.Tokens)
+	if n == 0 || n != len(s.Action) || s.Action[0] || !s.Action[n-1] || limit > 0 && n > limit {
+		t.Fatalf("%d tokens, limit %d, actions %v", n, limit, s.Action)
+	}
+	if len(s.Steps) == 0 || s.Steps[0] != slices.Index(s.Action, true) || !slices.IsSorted(s.Steps) {
+		t.Fatalf("steps %v of actions %v", s.Steps, s.Action)
+	}
+	for k, start := range s.Steps {
+		if !s.Action[start] || k > 0 && start == s.Steps[k-1] {
+			t.Fatalf("steps %v of actions %v", s.Steps, s.Action)
+		}
+	}
+}
