@@ -74,6 +74,9 @@ func (p *Pair) Check() error {
 		if side.text.wrong != "" {
 			return fmt.Errorf("field %q: want a string or a list of messages, have %s", side.name, side.text.wrong)
 		}
+		if err := checkMessages(side.name, side.text.Messages); err != nil {
+			return err
+		}
 		if side.text.IsZero() && side.name != "prompt" {
 			return fmt.Errorf("field %q is missing or empty: a pair has a better trajectory, \"chosen\", and a worse one, \"rejected\"", side.name)
 		}

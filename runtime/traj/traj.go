@@ -44,6 +44,16 @@ func (r *Record) Check(needReward bool) error {
 	case r.Reward != nil && (math.IsNaN(*r.Reward) || math.IsInf(*r.Reward, 0)):
 		return fmt.Errorf(`field "reward" is %v`, *r.Reward)
 	}
+	return checkMessages("conversations", r.Conversations)
+}
+
+// checkMessages finds messages of another layout, which decode to nothing.
+func checkMessages(field string, msgs []chat.Message) error {
+	for i, m := range msgs {
+		if m.Role == "" {
+			return fmt.Errorf(`field %q: message %d has no role; a message is {"role": "user" or "assistant" or …, "content": …}`, field, i+1)
+		}
+	}
 	return nil
 }
 

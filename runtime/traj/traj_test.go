@@ -41,6 +41,7 @@ func TestBadRecords(t *testing.T) {
 		{`{"prompt":"p","response":["r"],"reward":1}`, `field "response": want a string, have array`},
 		{`{"prompt":"p","response":"r","reward":1,"label":1}`, `field "label": want true or false, have number`},
 		{`{"prompt":"p","conversations":[{"role":"user","content":"x"}],"reward":1}`, `has both conversations and prompt/response`},
+		{`{"conversations":[{"from":"human","value":"x"}],"reward":1}`, `record 1: field "conversations": message 1 has no role; a message is`},
 		{plain + "\n\n" + talk, `d.jsonl: record 2 is conversations, the records before it are plain text; put them into two files`},
 		{talk + "\n" + plain, `d.jsonl: record 2 is plain text, the records before it are conversations`},
 	} {
@@ -137,6 +138,7 @@ func TestBadPairs(t *testing.T) {
 		{`{"chosen":"a","rejected":"b"}`, `field "prompt" is missing or empty`},
 		{`{"prompt":"p","chosen":5,"rejected":"b"}`, `field "chosen": want a string or a list of messages, have 5`},
 		{`{"prompt":"p","chosen":["a"],"rejected":"b"}`, `field "chosen": want a string or a list of messages, have ["a"]`},
+		{`{"prompt":[` + user + `],"chosen":[{"from":"gpt"}],"rejected":[` + says + `]}`, `field "chosen": message 1 has no role`},
 		{`{"prompt":{"q":1},"chosen":"a","rejected":"b"}`, `field "prompt": want a string or a list of messages, have {"q":1}`},
 		{`{"prompt":"p","chosen":"a","rejected":[` + says + `]}`, `one is text and one a list of messages`},
 		{`{"prompt":"p","chosen":[` + says + `],"rejected":[` + says + `]}`, `"prompt" is text, but "chosen" a list`},
