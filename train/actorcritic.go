@@ -13,8 +13,8 @@ import (
 // actorCritic is what OREO and DQO learn with: a policy, its critic and pi_ref.
 type actorCritic struct {
 	run       *run
-	policy    *nn.Model
-	learner   *trained // of policy; nil where the critic alone is trained
+	policy    *nn.Model // nil: it is pi_ref, and stays
+	learner   *trained  // of policy; nil where the critic alone is trained
 	critic    *trained
 	reference *nn.Model // nil: pi_ref's log-probabilities come with the batches
 	target    *nn.Model // the policy in the critic's target; nil: policy
@@ -67,6 +67,10 @@ func (a *actorCritic) look(b *batch, divergence torch.Divergence) view {
 	var v view
 	var hidden, refLogp *torch.Tensor // [B, T, C], [B, T]
 	forward := func() {
+		if a.policy == nil {
+			v.d = b.mask.Times(0)
+			return
+		}
 		hidden = a.policy.Hidden(b.tokens)
 		v.d, refLogp, v.kl = a.compare(b, hidden, divergence)
 	}

@@ -62,6 +62,7 @@ func trials(t *testing.T) []trial {
 		}}
 	}
 	t.Setenv("OREO_CACHE", t.TempDir())
+	start := tinySeed(t, records(t, 24), 1)
 	return []trial{
 		{name: "sft", train: func(ctx context.Context, c Config, ui UI) error { return SFT(ctx, SFTConfig{c}, ui) }},
 		{name: "sft lora", variant: true, train: func(ctx context.Context, c Config, ui UI) error {
@@ -88,6 +89,9 @@ func trials(t *testing.T) []trial {
 		}),
 		oreo("original", func(c *OREOConfig) {
 			c.Original, c.Importance, c.TargetEMA, c.Level, c.Hinge, c.Freeze = true, true, 0.9, "response", 0.5, 0.2
+		}),
+		oreo("critic of a policy and its start", func(c *OREOConfig) {
+			c.CriticOnly, c.Reference = true, start
 		}),
 		oreo("critic only", func(c *OREOConfig) { c.CriticOnly, c.Kind, c.CriticRank = true, "lora", 2 }),
 	}

@@ -171,19 +171,19 @@ func (c *OREOConfig) open(ctx context.Context, r *run) (*actorCritic, error) {
 	return a, err
 }
 
-// openCritic opens a critic that learns alone, of a policy that stays.
+// openCritic opens a critic that learns alone, of a policy that stays: with
+// log-ratios of 0 unless pi_ref is another model.
 func (c *OREOConfig) openCritic(ctx context.Context, r *run) (*actorCritic, error) {
-	policy, err := r.initial()
-	if err != nil {
-		return nil, err
-	}
 	critic, err := r.critic(&c.CriticConfig, nil)
 	if err != nil {
 		return nil, err
 	}
-	a := &actorCritic{run: r, policy: policy, critic: critic}
-	if err == nil {
-		err = a.recall(ctx, &c.ReferenceConfig)
+	a := &actorCritic{run: r, critic: critic}
+	if c.Reference == "" {
+		return a, nil
 	}
-	return a, err
+	if a.policy, err = r.initial(); err != nil {
+		return nil, err
+	}
+	return a, a.recall(ctx, &c.ReferenceConfig)
 }

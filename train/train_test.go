@@ -223,6 +223,43 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestBadRecords: what each method cannot learn from is an error that names the
+// record, the field and the way out.
+func TestBadRecords(t *testing.T) {
+	model := tiny(t, records(t, 8))
+	const right, wrong = `{"prompt":"1 and 1","response":"2","reward":1}`, `{"prompt":"1 and 1","response":"3","reward":0}`
+	for _, c := range []struct{ method, lines, want string }{
+		{"dpo", `{"prompt":"1 and 1","chosen":"2"}`, `record 1: field "rejected" is missing or empty`},
+		{"dpo", right, `field "chosen" is missing or empty`},
+		{"dpo", `{"prompt":"1 and 1","chosen":"2","rejected":"2"}`, "no sequence to train on"},
+		{"kto", `{"prompt":"1 and 1","response":"2"}`, `record 1: `},
+		{"kto", right, "the only record"},
+		{"rejection", wrong + "\n" + wrong, "none of 2 records has a reward of min_reward (1) or more"},
+		{"rejection", `{"prompt":"1 and 1","response":"2"}`, `"reward" is missing`},
+		{"oreo", right + "\n" + `{"conversations":[{"role":"user","content":"1"},{"role":"assistant","content":"2"}],"reward":1}`, "put them into two files"},
+		{"oreo", `{"prompt":"1 and 1","response":"2","reward":"good"}`, "reward"},
+		{"dqo", `{"prompt":"1 and 1","response":"2"}`, `"reward" is missing`},
+	} {
+		path := filepath.Join(t.TempDir(), "bad.jsonl")
+		if err := os.WriteFile(path, []byte(c.lines+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		shared := small(t, model, path, filepath.Join(t.TempDir(), "out")).Config
+		dpo, kto, rejection, dqo, oreo := DefaultDPO(), DefaultKTO(), DefaultRejection(), DefaultDQO(), DefaultOREO()
+		dpo.Config, kto.Config, rejection.Config, dqo.Config, oreo.Config = shared, shared, shared, shared, shared
+		err := map[string]func() error{
+			"dpo":       func() error { return DPO(context.Background(), dpo, &quiet{}) },
+			"kto":       func() error { return KTO(context.Background(), kto, &quiet{}) },
+			"rejection": func() error { return Rejection(context.Background(), rejection, &quiet{}) },
+			"dqo":       func() error { return DQO(context.Background(), dqo, &quiet{}) },
+			"oreo":      func() error { return OREO(context.Background(), oreo, &quiet{}) },
+		}[c.method]()
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "bad.jsonl") {
+			t.Errorf("%s on %s: %v, want %q", c.method, c.lines, err, c.want)
+		}
+	}
+}
+
 // TestInitWithConversations: a model made from conversations has a chat template
 // whose end token ends the model's turns.
 func TestInitWithConversations(t *testing.T) {
