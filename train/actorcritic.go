@@ -108,6 +108,15 @@ func (a *actorCritic) compare(b *batch, hidden *torch.Tensor, divergence torch.D
 	return b.scatter(logp.Sub(ref)), b.scatter(ref), b.scatter(kl)
 }
 
+// critical brings values and log-ratios [B, T] to what the critic learns from,
+// [B, A]: all states, at the step level those before the steps.
+func (c *CriticConfig) critical(b *batch, values, d *torch.Tensor) (v, ratio, mask *torch.Tensor) {
+	if c.Level == "step" {
+		return b.at(c.Level, values, d)
+	}
+	return values, d, b.mask
+}
+
 // report writes what is known of every batch.
 func (v *view) report(b *batch) {
 	b.report("log_ratio", loss.MeanOverStates(v.d, b.mask))

@@ -35,8 +35,9 @@ func DQO(ctx context.Context, cfg DQOConfig, ui UI) error {
 	return r.train(ctx, func(u *update) error {
 		return u.each(func(b *batch) {
 			v := a.look(b, torch.NoDivergence)
-			values, d, mask := b.at(cfg.Level, v.values, v.d) // [B, A]
+			values, d, mask := cfg.critical(b, v.values, v.d) // [B, A]
 			critique := loss.DQOValue(values, d, b.reward, mask, cfg.Beta, cfg.Lambda)
+			values, d, mask = b.at(cfg.Level, v.values, v.d)
 			act := loss.DQOPolicy(values, d, b.reward, mask, cfg.Beta, cfg.Lambda)
 			b.report("loss/value", critique)
 			b.report("loss/policy", act)

@@ -70,10 +70,7 @@ func (c *OREOConfig) backward(a *actorCritic, b *batch, good int) {
 // critique is Eq. 8, [B]: over all states, at the step level over those before
 // the steps.
 func (c *OREOConfig) critique(v *view, b *batch) *torch.Tensor {
-	values, d, mask := v.values, v.target, b.mask
-	if c.Level == "step" {
-		values, d, mask = b.at(c.Level, values, d)
-	}
+	values, d, mask := c.critical(b, v.values, v.target)
 	var each *torch.Tensor // [B]
 	if c.ClipLogRatio > 0 {
 		each = loss.ValueClipped(values, d, b.reward, mask, c.Beta, c.ClipLogRatio)
