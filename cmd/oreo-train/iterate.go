@@ -168,6 +168,7 @@ func (it *iteration) stages(k int) []stage.Stage {
 	if k == 0 {
 		return append([]stage.Stage{exported}, it.measure(k)...)
 	}
+	exported.InGo = func() error { return it.dropCheckpoints(k) }
 	stages := []stage.Stage{
 		{Title: title("sample on the problems"), Product: roundFile(k, "samples.jsonl"), Commands: [][]string{it.collect(k)}},
 		{Title: title("choose the training set"), Product: roundFile(k, "data.jsonl"), Commands: [][]string{
@@ -180,6 +181,16 @@ func (it *iteration) stages(k int) []stage.Stage {
 			Commands: [][]string{it.export(k, "critic", filepath.Join(it.policy(k), "critic"))}})
 	}
 	return append(stages, it.measure(k)...)
+}
+
+// dropCheckpoints removes those of round k's training, which is finished: with
+// the optimizers' moments they are several times the size of its models.
+func (it *iteration) dropCheckpoints(k int) error {
+	all, err := filepath.Glob(filepath.Join(it.policy(k), "checkpoint-*"))
+	for _, dir := range all {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 func (it *iteration) seed(k int) string { return strconv.FormatUint(it.Seed+uint64(k), 10) }

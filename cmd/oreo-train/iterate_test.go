@@ -43,6 +43,9 @@ func TestIterate(t *testing.T) {
 	if rows := strings.Count(console.String(), "\n"); rows < 5 || err != nil || !bytes.Contains(page, []byte("<svg")) {
 		t.Errorf("table of %d lines:\n%s\nreport: %v", rows, &console, err)
 	}
+	if left, err := filepath.Glob(whole.file(2, "model/checkpoint-*")); err != nil || len(left) > 0 {
+		t.Errorf("checkpoints left behind: %v, %v", left, err)
+	}
 	for k := 1; k <= 2; k++ { // pi_ref is the policy before, the critic goes on
 		text, err := os.ReadFile(whole.file(k, "model/train.yaml"))
 		if err != nil || !bytes.Contains(text, []byte(fmt.Sprintf("model: %q", whole.policy(k-1)))) {
