@@ -65,11 +65,19 @@ type alfworldRecipe struct {
 // settings are keys of a training run.
 type settings map[string]string
 
-// standard is tuned so that there is room at every stage.
+// standard is tuned so that there is room at every stage and one seed needs about
+// half an hour of one core.
+//
+// In the word problems a line by parts is right almost always and one in the head
+// about one time in six, as a guess would be. At the optimum of Eq. 9 with its KL
+// term, the log-odds of a habit that gains dQ in reward move by 2 beta dQ /
+// (2 beta² + alpha), those of rejection sampling by log(0.98/0.15) = 1.9 at most,
+// whatever dQ is. In four of the six scenes 50 to 96 % of the lines are worked in
+// the head, log-odds of 0 to 3.2: neither is done with that after one round.
 func standard() recipe {
 	problems := wordgen.DefaultConfig()
 	problems.Monthly, problems.Changes = true, 2
-	problems.HeadShare = []float64{0.3, 0.6, 0.8, 0.9, 0.95, 0.975}
+	problems.HeadShare = []float64{0.1, 0.3, 0.5, 0.75, 0.9, 0.96}
 	return recipe{
 		math: mathRecipe{
 			levels: []level{{"easy", 2}, {"hard", 3}}, problems: problems,
@@ -80,10 +88,10 @@ func standard() recipe {
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
 		},
 		alfworld: alfworldRecipe{
-			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 150, receptacles: 4, objects: 3,
-			tasks:   []string{"pick_and_place_simple", "pick_clean_then_place_in_recep", "pick_heat_then_place_in_recep", "pick_cool_then_place_in_recep"},
+			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 300, receptacles: 4, objects: 3,
+			tasks:   []string{"pick_and_place_simple", "pick_clean_then_place_in_recep"},
 			model:   modelSize{vocab: 512, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 1536},
-			sft:     settings{"lr": "3e-3", "batch_size": "8", "epochs": "8"},
+			sft:     settings{"lr": "2e-3", "batch_size": "4", "epochs": "20"},
 			samples: 5, turns: 20, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
 		},
 	}

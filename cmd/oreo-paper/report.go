@@ -176,11 +176,11 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 
 func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) error {
 	m, levels := p.math, p.levelNames()
-	page.Heading("Mathematics").Text(fmt.Sprintf("Word problems of %d days (easy) and %d days (hard) from the program's own generator. "+
-		"Annotators work some days by parts and some in the head; a small model can do only the first reliably, and the reward at the end alone tells it so. "+
-		"SFT sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level, once. "+
+	page.Heading("Mathematics").Text(fmt.Sprintf("Word problems of %d lines (easy) and %d lines (hard) from the program's own generator. "+
+		"Annotators work some lines by parts and some in the head; a small model can do only the first reliably, and the reward at the end alone tells it so. "+
+		"A base model learns both habits evenly on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level, once. "+
 		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].days, m.levels[len(m.levels)-1].days,
-		m.annotated, m.samples, m.sampled, m.tested, m.searched))
+		m.school, m.annotated, m.samples, m.sampled, m.tested, m.searched))
 	if err := s.table(page, "Table 1: methods", runs, slices.Concat([]string{"sft"}, mathMethods), levels); err != nil {
 		return err
 	}
@@ -260,10 +260,15 @@ func (p *paper) tuningTables(page *report.Page) {
 				if maps.Equal(t.Set, best) {
 					chosen = "chosen"
 				}
-				rows = append(rows, []string{label(method), strings.Join(set, " "), fmt.Sprintf("%.1f %%", 100*t.Mean), chosen})
+				correct := "not measured"
+				if len(t.Accuracy) > 0 {
+					correct = fmt.Sprintf("%.1f %%", 100*t.Mean)
+				}
+				rows = append(rows, []string{label(method), strings.Join(set, " "), correct, chosen})
 			}
 		}
-		page.Heading("Tuning: "+part).Text("As many settings of each method, trained and measured on a seed of their own, with problems of their own; the best serves all reported seeds.").
+		page.Heading("Tuning: "+part).Text("As many settings of each method, trained and measured on a seed of their own, with problems of their own; the best serves all reported seeds. "+
+			"Where nothing is measured the first serves: nobody has run oreo-paper --tune yet.").
 			Table([]string{"method", "settings", "correct", ""}, rows)
 	}
 }
