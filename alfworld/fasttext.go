@@ -133,7 +133,7 @@ func (r *runner) match(q *query, i int, v *visit) (more bool) {
 				return false
 			}
 		}
-		return true
+		return r.err == nil
 	}
 	kinds := [3]int32{}
 	for a := range t.arity {
@@ -159,17 +159,14 @@ func (r *runner) matchSignature(q *query, i int, v *visit, set bitset, kinds *[3
 			bound = false
 		}
 		if r.work--; max(args[a].from, t.args[a].from) >= min(args[a].to, t.args[a].to) {
-			return true
+			return r.goesOn()
 		}
 	}
 	if bound {
 		return !set.has(int(t.base+at)) || r.match(q, i+1, v)
 	}
 	for s := t.newScan(set, args); s.next(); {
-		if r.work--; r.work < 0 {
-			if r.err == nil {
-				r.err = errWork
-			}
+		if r.work--; !r.goesOn() {
 			return false
 		}
 		if r.bind(p, &s.objs) && !r.match(q, i+1, v) {
@@ -177,6 +174,14 @@ func (r *runner) matchSignature(q *query, i int, v *visit, set bitset, kinds *[3
 		}
 	}
 	return true
+}
+
+// goesOn reports whether there is work left to spend.
+func (r *runner) goesOn() bool {
+	if r.work < 0 && r.err == nil {
+		r.err = errWork
+	}
+	return r.err == nil
 }
 
 // bind gives the fresh placeholders their objects, which must differ from

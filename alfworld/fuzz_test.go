@@ -230,6 +230,14 @@ func TestHostileTexts(t *testing.T) {
 			s.Problem = strings.Replace(s.Problem, "one two three", "one two three "+types.String()[:700], 1)
 		}),
 	}
+	kinds := ""
+	for i := range 130 {
+		kinds += fmt.Sprintf(" k%d - thing", i)
+	}
+	cases["many types"] = edit(func(s *alfworld.Spec) {
+		s.Domain = strings.Replace(s.Domain, "thing thing", "thing thing - object"+kinds, 1)
+		s.Grammar = strings.Replace(s.Grammar, "Boxes and lamps.", repeat("[{a.id | next(a:thing, b:thing)}]", 1000), 1)
+	})
 	for name, s := range cases {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -239,7 +247,7 @@ func TestHostileTexts(t *testing.T) {
 			_, err := s.Compile()
 			spent := cpuTime() - start
 			runtime.ReadMemStats(&after)
-			if err == nil {
+			if err == nil && name != "many types" { // which only have to be quick
 				t.Error("no error")
 			}
 			if size := (after.TotalAlloc - before.TotalAlloc) >> 20; size > 200 {

@@ -235,6 +235,9 @@ func (w *writer) matchFrom(q grammar.Query, next int, yield func() (bool, error)
 	scope := len(w.bound)
 	defer func() { w.bound = w.bound[:scope] }()
 	for _, sig := range w.in.game.rules.signatures(pat) {
+		if w.in.work--; w.in.work < 0 {
+			return false, errWork
+		}
 		for _, key := range w.in.text[pred] {
 			if w.in.work--; w.in.work < 0 {
 				return false, errWork
@@ -276,47 +279,4 @@ func (r *rules) paramType(v pddl.Var) string {
 		return ""
 	}
 	return r.domain.Types[v.Type].Name
-}
-
-// maxSignatures bounds what one pattern may match.
-const maxSignatures = 1024
-
-// signatures lists the type signatures a pattern matches: its own first, then
-// those with subtypes, breadth first.
-func (r *rules) signatures(pat *grammar.Pattern) [][]int {
-	first := make([]int, len(pat.Args))
-	for i, a := range pat.Args {
-		if first[i] = r.domain.TypeID(a.Type); first[i] < 0 {
-			return nil
-		}
-	}
-	all := [][]int{first}
-	for i := 0; i < len(all) && len(all) < maxSignatures; i++ {
-		for arg := range first {
-			for sub := range r.domain.Types {
-				if r.domain.Types[sub].Parent != all[i][arg] {
-					continue
-				}
-				next := append([]int(nil), all[i]...)
-				next[arg] = sub
-				if !containsSignature(all, next) {
-					all = append(all, next)
-				}
-			}
-		}
-	}
-	return all
-}
-
-func containsSignature(all [][]int, sig []int) bool {
-	for _, s := range all {
-		same := true
-		for i := range s {
-			same = same && s[i] == sig[i]
-		}
-		if same {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package alfworld
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -20,9 +21,11 @@ type rules struct {
 	verbs   []*grammar.Action // by action
 
 	schemas []schema
-	order   []int32 // types, each before its subtypes
-	at      []int32 // by type: its place in order
-	last    []int32 // by type: the place after its last subtype
+	kids    [][]int32          // subtypes, by type
+	order   []int32            // types, each before its subtypes
+	at      []int32            // by type: its place in order
+	last    []int32            // by type: the place after its last subtype
+	match   map[string][][]int // by typesOf a pattern: what its arguments may be
 
 	texts    *texts // nil when declined says why
 	declined error
@@ -139,6 +142,9 @@ func newRules(src source) (*rules, error) {
 	}
 	r.sortTypes()
 	r.readSchemas()
+	if err := r.readPatterns(); err != nil {
+		return nil, err
+	}
 	if r.texts, r.declined = compileTexts(r, d.Predicates); r.declined != nil && !errors.Is(r.declined, errTooBig) {
 		return nil, r.declined
 	}
@@ -171,6 +177,7 @@ func (r *rules) tasks() int {
 func (r *rules) sortTypes() {
 	n := len(r.domain.Types)
 	kids := make([][]int32, n)
+	r.kids = kids
 	for i, t := range r.domain.Types {
 		if t.Parent >= 0 {
 			kids[t.Parent] = append(kids[t.Parent], int32(i))
@@ -230,4 +237,86 @@ func (r *rules) readSchemas() {
 		}
 		r.schemas = append(r.schemas, s)
 	}
+}
+
+// maxSignatures bounds what the patterns of a grammar may match, in all.
+const maxSignatures = 20_000
+
+// readPatterns finds out what the patterns of the grammar match.
+func (r *rules) readPatterns() error {
+	r.match = map[string][][]int{}
+	total := 0
+	query := func(q grammar.Query) {
+		for i := range q {
+			key := typesOf(&q[i])
+			if _, known := r.match[key]; !known && total < maxSignatures {
+				r.match[key] = r.findSignatures(&q[i], maxSignatures-total)
+				total += len(r.match[key])
+			}
+		}
+	}
+	text := func(t grammar.Text) {
+		for i := range t {
+			if t[i].Each != nil {
+				query(*t[i].Each)
+			}
+		}
+	}
+	for _, a := range r.verbs {
+		text(a.Template)
+		text(a.Feedback)
+	}
+	for _, alternatives := range r.grammar.Rules {
+		for i := range alternatives {
+			query(alternatives[i].When)
+			text(alternatives[i].Text)
+		}
+	}
+	if total >= maxSignatures {
+		return fmt.Errorf("grammar: not supported: patterns match more than %d combinations of types", maxSignatures)
+	}
+	return nil
+}
+
+// typesOf names the types of a pattern's arguments.
+func typesOf(pat *grammar.Pattern) string {
+	var key []byte
+	for i := range pat.Args {
+		key = append(append(key, pat.Args[i].Type...), ',')
+	}
+	return string(key)
+}
+
+// signatures lists the type signatures a pattern matches: its own first, then
+// those with subtypes, breadth first.
+func (r *rules) signatures(pat *grammar.Pattern) [][]int { return r.match[typesOf(pat)] }
+
+// findSignatures stops at a limit.
+func (r *rules) findSignatures(pat *grammar.Pattern, limit int) [][]int {
+	if len(pat.Args) > maxSlots {
+		return nil // no predicate has as many
+	}
+	first := make([]int, len(pat.Args))
+	for i, a := range pat.Args {
+		if first[i] = r.domain.TypeID(a.Type); first[i] < 0 {
+			return nil
+		}
+	}
+	all := [][]int{first}
+	seen := map[string]bool{fmt.Sprint(first): true}
+	for i := 0; i < len(all); i++ {
+		for arg := range first {
+			for _, sub := range r.kids[all[i][arg]] {
+				next := slices.Clone(all[i])
+				next[arg] = int(sub)
+				if key := fmt.Sprint(next); !seen[key] {
+					seen[key] = true
+					if all = append(all, next); len(all) >= limit {
+						return all
+					}
+				}
+			}
+		}
+	}
+	return all
 }

@@ -79,6 +79,7 @@ type pattern struct {
 type textCompiler struct {
 	rules      *rules
 	predicates []pddl.Predicate
+	packed     map[string][][3]int32 // signatures
 	nodes      int
 
 	scope   []grammar.Arg // bound placeholders, by slot
@@ -89,7 +90,7 @@ type textCompiler struct {
 // compileTexts compiles the first observation, the commands and the feedback of
 // each action.
 func compileTexts(r *rules, predicates []pddl.Predicate) (*texts, error) {
-	t := &textCompiler{rules: r, predicates: predicates}
+	t := &textCompiler{rules: r, predicates: predicates, packed: map[string][][3]int32{}}
 	out := &texts{}
 	var err error
 	if out.intro, err = t.compile(nil, grammar.Text{{Symbol: "intro"}}); err != nil {
@@ -304,19 +305,27 @@ func (t *textCompiler) pattern(pred int, pat *grammar.Pattern) (pattern, error) 
 	if t.scope = append(t.scope, fresh...); len(t.scope) > maxEnv {
 		return p, tooBig("too many placeholders")
 	}
-	signatures := t.rules.signatures(pat)
-	if len(signatures) >= maxSignatures {
-		return p, tooBig("too many types")
+	p.signatures = t.signatures(pat)
+	t.dynamic = t.dynamic || t.predicates[pred].Fluent
+	return p, nil
+}
+
+// signatures are those of the rules in a handier form, which patterns share.
+func (t *textCompiler) signatures(pat *grammar.Pattern) [][3]int32 {
+	key := typesOf(pat)
+	if list, known := t.packed[key]; known {
+		return list
 	}
-	for _, sig := range signatures {
+	var list [][3]int32
+	for _, sig := range t.rules.signatures(pat) {
 		var s [3]int32
 		for i := range sig {
 			s[i] = int32(sig[i])
 		}
-		p.signatures = append(p.signatures, s)
+		list = append(list, s)
 	}
-	t.dynamic = t.dynamic || t.predicates[pred].Fluent
-	return p, nil
+	t.packed[key] = list
+	return list
 }
 
 // unbound is found when a text is compiled but counts only if the text is
