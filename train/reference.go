@@ -25,7 +25,9 @@ import (
 // distributions, the model runs along (reference). Where the log-probabilities
 // of the data's own actions are enough, they are computed once, before the first
 // update, and kept on disk for the next run on the same data (recall): a sweep
-// over beta, or a resumed run, pays nothing for pi_ref, in time or memory.
+// over beta, or a resumed run, pays nothing for pi_ref, in time or memory. They
+// come from batches of another shape than training's, which may change the last
+// bits (more of them in bfloat16): log-ratios begin close to 0, not at it.
 
 // referenceTokens is the size of a batch when log-probabilities are computed for
 // keeping. It is no setting: equal inputs must give equal bits.
