@@ -66,20 +66,8 @@ func start(method string, full any, c Config, ui UI, in input) (*run, error) {
 	if c.DType == "bfloat16" || (c.DType == "auto" && r.device.CUDA) {
 		r.dtype = torch.BFloat16
 	}
-	seqs, err := r.read(in.read)
-	if err != nil {
+	if err := r.load(in); err != nil {
 		return nil, err
-	}
-	r.seqs = seqs
-	whole := min(c.BatchSize, len(seqs)/max(1, in.group))
-	r.loader, err = data.NewLoader(seqs, data.LoaderConfig{
-		GlobalBatch: whole, MicroBatch: min(c.MicroBatch, whole), MicroTokens: c.MicroTokens, Group: in.group, DropLast: in.original, Seed: c.Seed})
-	if err != nil {
-		return nil, err
-	}
-	r.steps = c.Epochs * r.loader.UpdatesPerEpoch()
-	if c.MaxSteps > 0 {
-		r.steps = min(r.steps, c.MaxSteps)
 	}
 	// libtorch's allocator and its team of cores belong to a thread: a run that
 	// wandered between threads would leave memory and idle teams behind on each.
@@ -89,6 +77,26 @@ func start(method string, full any, c Config, ui UI, in input) (*run, error) {
 	}
 	torch.SetThreads(c.Threads)
 	return r, nil
+}
+
+// load reads the data and counts the updates.
+func (r *run) load(in input) error {
+	seqs, err := r.read(in.read)
+	if err != nil {
+		return err
+	}
+	r.seqs = seqs
+	whole := min(r.BatchSize, len(seqs)/max(1, in.group))
+	r.loader, err = data.NewLoader(seqs, data.LoaderConfig{
+		GlobalBatch: whole, MicroBatch: min(r.MicroBatch, whole), MicroTokens: r.MicroTokens, Group: in.group, DropLast: in.original, Seed: r.Seed})
+	if err != nil {
+		return err
+	}
+	r.steps = r.Epochs * r.loader.UpdatesPerEpoch()
+	if r.MaxSteps > 0 {
+		r.steps = min(r.steps, r.MaxSteps)
+	}
+	return nil
 }
 
 func (r *run) close() {

@@ -69,13 +69,16 @@ func method[C any](name, usage, text string, cfg C, shared func(*C) *train.Confi
 		Usage:       usage,
 		UsageText:   fmt.Sprintf("oreo-train %s [--recipe NAME] [--config FILE.yaml] [--set key=value …]", name),
 		Description: strings.TrimSpace(text) + "\n\n" + config.Describe(&cfg),
-		Flags:       append([]urfave.Flag{recipeFlag()}, config.Flags()...),
+		Flags:       append([]urfave.Flag{recipeFlag()}, append(config.Flags(), dryRunFlag())...),
 		Action: func(c *urfave.Context) error {
 			if err := applyRecipe(c, name, &cfg); err != nil {
 				return err
 			}
 			if err := config.FromContext(c, &cfg); err != nil {
 				return err
+			}
+			if c.Bool("dry-run") {
+				return dryRun(c, name, &cfg)
 			}
 			ui := &console{label: name}
 			err := train(c.Context, cfg, ui)

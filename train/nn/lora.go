@@ -58,12 +58,20 @@ const (
 
 func lastWord(module string) string { return module[strings.LastIndex(module, ".")+1:] }
 
+// targets tells whether matrices of that name are adapted.
+func (c LoRA) targets(name string) bool {
+	if len(c.Targets) > 0 {
+		return slices.Contains(c.Targets, name)
+	}
+	return slices.ContainsFunc(modules, func(m string) bool { return lastWord(m) == name })
+}
+
 // adapted lists the matrices that c adapts in a model, without ".weight", in order.
 func (c LoRA) adapted(layers int) []string {
 	var names []string
 	for l := range layers {
 		for _, m := range modules {
-			if len(c.Targets) == 0 || slices.Contains(c.Targets, lastWord(m)) {
+			if c.targets(lastWord(m)) {
 				names = append(names, fmt.Sprintf("model.layers.%d.%s", l, m))
 			}
 		}

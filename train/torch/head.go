@@ -15,8 +15,11 @@ const (
 	ForwardKL               // sum q (log q - log p)
 )
 
-// piece is the number of logits in memory at a time: 64 MiB of float32.
-var piece int64 = 16 << 20
+// Piece is the number of logits that LogProbs has in memory at a time: 64 MiB of
+// float32.
+const Piece = 16 << 20
+
+var piece int64 = Piece // tests have smaller ones
 
 // Output is a head's input: hidden states [N, C] and the matrix [V, C] that makes
 // logits of them.
