@@ -26,7 +26,9 @@ func open(t *testing.T, m engine.Model, opt engine.Options) *engine.Engine {
 }
 
 func TestContract(t *testing.T) {
-	for name, s := range map[string]engine.Spec{"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}} {
+	trees := spec
+	trees.TreeSlots = 100
+	for name, s := range map[string]engine.Spec{"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}, "policy with trees": trees} {
 		t.Run(name, func(t *testing.T) {
 			enginetest.Contract(t, func(*testing.T) engine.Model { return enginetest.Random(s) }, 0)
 		})
@@ -55,6 +57,76 @@ func TestPrefixIsRunOnce(t *testing.T) {
 	}
 	if got := e.Stats(); got.Tokens != 49+4*10 || got.Passes != 1+10 {
 		t.Errorf("%+v, want 89 tokens in 11 passes", got)
+	}
+}
+
+// counted is a fake that remembers its passes.
+type counted struct {
+	*enginetest.Fake
+	trees, rows int
+}
+
+func (c *counted) Forward(b *engine.Batch) ([]float32, error) {
+	if b.Bias != nil {
+		c.trees++
+	} else {
+		c.rows++
+	}
+	return c.Fake.Forward(b)
+}
+
+// Branches of a long prefix are decoded over one row; once they are long
+// themselves, or few among many, they get rows of their own.
+func TestBranchesShareARowWhileItPays(t *testing.T) {
+	trees := spec
+	trees.MaxPositions, trees.TreeSlots = 2000, 2000
+	for name, c := range map[string]struct {
+		prefix, branches, others, tokens int
+		trees                            bool
+	}{
+		"long prefix":           {500, 10, 0, 20, true},
+		"few, alone":            {500, 3, 0, 20, true},
+		"few, not alone":        {500, 3, 4, 20, false},
+		"many, not alone":       {500, 10, 4, 20, true},
+		"short prefix at first": {10, 10, 0, 4, true},
+		"short prefix":          {10, 10, 0, 60, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &counted{Fake: enginetest.Random(trees)}
+			e := open(t, m, engine.Options{})
+			root, lone := e.NewSeq(), e.NewSeq()
+			root.Append(make([]int, c.prefix)...)
+			lone.Append(5)
+			if err := e.Run(context.Background(), engine.Job{Seq: root}); err != nil {
+				t.Fatal(err)
+			}
+			forks, err := e.Fork(c.branches-1, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seqs := append(forks[0], root)
+			for range c.others {
+				s := e.NewSeq()
+				s.Append(7)
+				seqs = append(seqs, s)
+			}
+			var jobs []engine.Job
+			for i, s := range seqs {
+				left := c.tokens
+				jobs = append(jobs, engine.Job{Seq: s, Step: func(int, []float32) (int, bool) { left--; return i, left > 0 }})
+			}
+			if err := e.Run(context.Background(), jobs...); err != nil {
+				t.Fatal(err)
+			}
+			if all := m.trees >= c.tokens; all != c.trees {
+				t.Errorf("%d passes over trees, %d over rows", m.trees, m.rows)
+			}
+			e.Free(seqs...)
+			e.Stats()
+			if m.Held() != 0 {
+				t.Error("the cache was not given back")
+			}
+		})
 	}
 }
 

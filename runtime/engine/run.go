@@ -107,14 +107,12 @@ func (e *Engine) check(j *running) error {
 	case n > e.spec.MaxPositions:
 		return fmt.Errorf("%w: %d tokens, %d positions", ErrTooLong, n, e.spec.MaxPositions)
 	}
-	if s.row == nil {
-		row, err := e.pool.New()
-		if err != nil {
+	if s.tree == nil {
+		if err := e.join(s); err != nil {
 			return err
 		}
-		s.row = row
 	}
-	for _, id := range s.ids[s.row.Len():] {
+	for _, id := range s.ids[len(s.path):] {
 		if id < 0 || id >= e.spec.Vocab {
 			return fmt.Errorf("engine: token %d lies outside the vocabulary of %d", id, e.spec.Vocab)
 		}
@@ -126,15 +124,15 @@ func (e *Engine) check(j *running) error {
 	if j.at == nil {
 		j.at = []int{n - 1}
 	}
-	if !slices.IsSorted(j.at) || len(j.at) == 0 || j.at[0] < s.row.Len() || j.at[len(j.at)-1] >= n {
-		return fmt.Errorf("engine: positions %v are wanted of %d tokens, %d of them run already", j.at, n, s.row.Len())
+	if !slices.IsSorted(j.at) || len(j.at) == 0 || j.at[0] < len(s.path) || j.at[len(j.at)-1] >= n {
+		return fmt.Errorf("engine: positions %v are wanted of %d tokens, %d of them run already", j.at, n, len(s.path))
 	}
 	return nil
 }
 
 // pending is the number of tokens the job still has to run.
 func (j *running) pending() int {
-	n := j.Seq.Len() - j.Seq.row.Len()
+	n := j.Seq.Len() - len(j.Seq.path)
 	if j.Step == nil {
 		n--
 	}
@@ -163,7 +161,7 @@ func (j *running) dropped() bool {
 	return j.ended
 }
 
-// round runs one chunk of waiting prefill, then one decode step of all others.
+// round runs a chunk of waiting prefill, then one decode step of all others.
 func (e *Engine) round() {
 	var fill, decode []*running
 	for _, j := range e.jobs {
@@ -173,16 +171,49 @@ func (e *Engine) round() {
 			decode = append(decode, j)
 		}
 	}
-	if len(fill) > 0 {
-		e.pass(e.prefill(fill))
+	if len(fill) > 0 && e.spec.TreeSlots == 0 {
+		jobs, size := e.prefill(fill)
+		e.pass(jobs, func() ([]answer, error) { return e.forward(jobs, size) })
+	}
+	if len(fill) > 0 && e.spec.TreeSlots > 0 {
+		e.fillTrees(fill)
 	}
 	if len(decode) > 0 {
-		e.pass(decode, 1)
+		e.decode(decode)
 	}
 }
 
-// prefill chooses the jobs and the number of tokens S of the next prefill pass:
-// the oldest job and those that fill S well, so that padding stays under half.
+// fillTrees runs a chunk of prefill, tree by tree.
+func (e *Engine) fillTrees(waiting []*running) {
+	before := e.stats.Tokens
+	for _, jobs := range byTree(waiting) {
+		e.pass(jobs, func() ([]answer, error) { return e.climb(jobs) })
+		if e.stats.Tokens-before >= e.opt.Chunk {
+			return
+		}
+	}
+}
+
+// decode runs one token of each job.
+func (e *Engine) decode(jobs []*running) {
+	trees, rows, err := e.settle(jobs)
+	if err != nil {
+		for _, j := range jobs {
+			j.end(err)
+		}
+		return
+	}
+	for _, group := range trees {
+		e.pass(group, func() ([]answer, error) { return e.climb(group) })
+	}
+	if len(rows) > 0 {
+		e.pass(rows, func() ([]answer, error) { return e.forward(rows, 1) })
+	}
+}
+
+// prefill chooses the jobs and the number of tokens S of the next prefill pass
+// over rows: the oldest job and those that fill S well, so that padding stays
+// under half.
 func (e *Engine) prefill(waiting []*running) (jobs []*running, size int) {
 	size = min(waiting[0].pending(), e.opt.Chunk)
 	for _, j := range waiting {
@@ -193,9 +224,9 @@ func (e *Engine) prefill(waiting []*running) (jobs []*running, size int) {
 	return jobs, size
 }
 
-// pass runs up to size pending tokens of each job.
-func (e *Engine) pass(jobs []*running, size int) {
-	answers, err := e.forward(jobs, size)
+// pass runs pending tokens of jobs and delivers the answers.
+func (e *Engine) pass(jobs []*running, run func() ([]answer, error)) {
+	answers, err := run()
 	if err != nil {
 		for _, j := range jobs {
 			j.end(err)
@@ -214,12 +245,13 @@ type answer struct {
 	more bool
 }
 
+// forward runs up to size pending tokens of each job over rows of their own.
 func (e *Engine) forward(jobs []*running, size int) ([]answer, error) {
 	byRow := make(map[*kv.Row]*running, len(jobs))
 	rows := make([]*kv.Row, len(jobs))
 	room := 0
 	for i, j := range jobs {
-		rows[i] = j.Seq.row
+		rows[i] = j.Seq.tree.row
 		byRow[rows[i]] = j
 		room = max(room, rows[i].Len()+size)
 	}
@@ -245,6 +277,21 @@ func (e *Engine) forward(jobs []*running, size int) ([]answer, error) {
 		}
 		answers = append(answers, a)
 	}
+	out, err := e.answer(b)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range rows {
+		byRow[r].Seq.advance(fed[i])
+		e.stats.Tokens += fed[i]
+		n := len(answers[i].at) * e.spec.Width
+		answers[i].out, out = out[:n], out[n:]
+	}
+	return answers, nil
+}
+
+// answer runs a pass.
+func (e *Engine) answer(b *Batch) ([]float32, error) {
 	out, err := e.model.Forward(b)
 	if err != nil {
 		return nil, err
@@ -252,22 +299,16 @@ func (e *Engine) forward(jobs []*running, size int) ([]answer, error) {
 	if len(out) != len(b.Out)*e.spec.Width {
 		return nil, fmt.Errorf("engine: model answered %d numbers, want %d × %d", len(out), len(b.Out), e.spec.Width)
 	}
-	for i, r := range rows {
-		e.pool.Advance(r, fed[i])
-		e.stats.Tokens += fed[i]
-		n := len(answers[i].at) * e.spec.Width
-		answers[i].out, out = out[:n], out[n:]
-	}
 	e.stats.Passes++
 	e.stats.Positions += b.B * b.S
 	e.stats.Answers += len(b.Out)
-	return answers, nil
+	return out, nil
 }
 
 // fillRow adds n pending tokens of s to the batch, padded with token 0. Padding
 // keeps to positions the model has.
 func (e *Engine) fillRow(b *Batch, s *Seq, n int) {
-	start := s.row.Len()
+	start := len(s.path)
 	for i := range b.S {
 		id := 0
 		if i < n {

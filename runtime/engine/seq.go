@@ -3,17 +3,18 @@ package engine
 import (
 	"fmt"
 	"slices"
-
-	"github.com/oreo-go/oreo/runtime/kv"
 )
 
-// Seq is a sequence of tokens and its row in the cache. The row may lag behind:
-// tokens that were appended but not yet run are pending. A Seq is its caller's
-// alone, and untouchable while a job on it runs. It ends with Free.
+// Seq is a sequence of tokens and its place in the cache. The cache may lag
+// behind: tokens that were appended but not yet run are pending. A Seq is its
+// caller's alone, and untouchable while a job on it runs. It ends with Free.
 type Seq struct {
 	e   *Engine
 	ids []int
-	row *kv.Row // nil before the first pass; owned by the loop
+
+	// Owned by the loop.
+	tree *tree // nil before the first pass
+	path []int // slots of tree.row with the tokens that were run, ascending
 }
 
 // NewSeq returns an empty sequence. It needs a row, see Reserve.
@@ -35,14 +36,26 @@ func (s *Seq) Rewind(n int) error {
 	}
 	s.ids = s.ids[:n]
 	return s.e.do(func() {
-		if s.row != nil {
-			s.e.pool.Rewind(s.row, min(n, s.row.Len()))
+		if s.tree == nil || n >= len(s.path) {
+			return
+		}
+		s.path = s.path[:n]
+		if straight := n == 0 || s.path[n-1] == n-1; straight && len(s.tree.seqs) == 1 {
+			s.e.pool.Rewind(s.tree.row, n)
 		}
 	})
 }
 
+// advance notes that n tokens were added to the row, which is the sequence's own.
+func (s *Seq) advance(n int) {
+	for range n {
+		s.path = append(s.path, len(s.path))
+	}
+	s.e.pool.Advance(s.tree.row, n)
+}
+
 // Fork returns n copies of each sequence, in order. What is in the cache is
-// copied, not computed again.
+// shared where the model takes trees, else copied, and not computed again.
 func (e *Engine) Fork(n int, seqs ...*Seq) ([][]*Seq, error) {
 	counts := make([]int, len(seqs))
 	for i := range counts {
@@ -58,12 +71,10 @@ func (e *Engine) ForkEach(seqs []*Seq, counts []int) ([][]*Seq, error) {
 	err := e.do(func() {
 		for i, s := range seqs {
 			for range counts[i] {
-				f := &Seq{e: e, ids: slices.Clone(s.ids)}
-				if s.row != nil {
-					if f.row, failed = e.pool.Fork(s.row); failed != nil {
-						e.drop(slices.Concat(out...))
-						return
-					}
+				var f *Seq
+				if f, failed = e.fork(s); failed != nil {
+					e.drop(slices.Concat(out...))
+					return
 				}
 				out[i] = append(out[i], f)
 			}
@@ -87,9 +98,8 @@ func (e *Engine) Free(seqs ...*Seq) {
 
 func (e *Engine) drop(seqs []*Seq) {
 	for _, s := range seqs {
-		if s != nil && s.row != nil {
-			e.pool.Free(s.row)
-			s.row = nil
+		if s != nil && s.tree != nil {
+			e.leave(s)
 		}
 	}
 }

@@ -69,6 +69,9 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 	if len(b.IDs) != b.B*b.S || len(b.Pos) != b.B*b.S || len(b.Write) != b.B || len(b.Used) != b.B {
 		return nil, fmt.Errorf("fake: ill-formed batch %+v", b)
 	}
+	if b.Bias != nil && (b.B != 1 || int(b.Used[0]) > f.spec.TreeSlots || len(b.Bias) != b.S*int(b.Used[0])) {
+		return nil, fmt.Errorf("fake: a mask of %d numbers over %d slots for %d rows of %d tokens", len(b.Bias), b.Used, b.B, b.S)
+	}
 	for row := range b.B {
 		for i := range b.S {
 			at := int(b.Write[row]) + i
@@ -87,6 +90,15 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.Bias != nil {
+			prefix = seen(prefix, b.Bias[i*int(b.Used[0]):])
+		}
+		if b.Used[row] == int64(b.S) && int(b.Pos[o]) != i {
+			return nil, fmt.Errorf("fake: position %d of token %d behind an empty row, where positions are counted", b.Pos[o], i)
+		}
+		if int(b.Pos[o]) != len(prefix)-1 {
+			return nil, fmt.Errorf("fake: position %d behind %d tokens", b.Pos[o], len(prefix)-1)
+		}
 		a := f.Answer(prefix)
 		if len(a) != f.spec.Width {
 			return nil, fmt.Errorf("fake: %d numbers answered, want %d", len(a), f.spec.Width)
@@ -94,6 +106,16 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 		out = append(out, a...)
 	}
 	return out, nil
+}
+
+// seen are the tokens of a row that a mask shows.
+func seen(tokens []int, bias []float32) (visible []int) {
+	for i, id := range tokens {
+		if bias[i] == 0 {
+			visible = append(visible, id)
+		}
+	}
+	return visible
 }
 
 // read returns the first n tokens of a row, which all tensors and heads must agree on.

@@ -109,6 +109,30 @@ func (h *Host) Swap(a, b, tokens int) error {
 	return nil
 }
 
+// Pick implements Store.
+func (h *Host) Pick(dst, src int, tokens []int) error {
+	type span struct{ to, from, n int } // neighbours are copied together
+	var spans []span
+	for i, t := range tokens {
+		if last := len(spans) - 1; last >= 0 && t == spans[last].from+spans[last].n {
+			spans[last].n++
+			continue
+		}
+		spans = append(spans, span{i, t, 1})
+	}
+	for _, data := range h.data {
+		for head := range h.shape.Heads {
+			to, from := data[h.offset(dst, head):], data[h.offset(src, head):]
+			for _, s := range spans {
+				if dst != src || s.to != s.from {
+					copy(to[h.headBytes(s.to):], from[h.headBytes(s.from):][:h.headBytes(s.n)])
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // headBytes is the memory of tokens tokens of one head.
 func (h *Host) headBytes(tokens int) int { return tokens * h.shape.Dim * h.shape.Elem }
 

@@ -31,6 +31,9 @@ type Store interface {
 	Copy(dst, src, tokens int) error
 	// Swap exchanges the first tokens tokens of two rows.
 	Swap(a, b, tokens int) error
+	// Pick copies the tokens of row src whose indices are given, ascending, to the
+	// beginning of row dst, which may be src.
+	Pick(dst, src int, tokens []int) error
 }
 
 // tokenStep is the granularity of M. Attention kernels walk the buffer's
@@ -81,18 +84,29 @@ func (p *Pool) New() (*Row, error) {
 	return r, nil
 }
 
-// Fork returns a new row that holds what r holds.
-func (p *Pool) Fork(r *Row) (*Row, error) {
+// ForkOf returns a new row that holds the tokens of r whose indices are given,
+// ascending.
+func (p *Pool) ForkOf(r *Row, tokens []int) (*Row, error) {
 	f, err := p.New()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.store.Copy(f.slot, r.slot, r.n); err != nil {
+	if err := p.store.Pick(f.slot, r.slot, tokens); err != nil {
 		p.Free(f)
 		return nil, err
 	}
-	f.n = r.n
+	f.n = len(tokens)
 	return f, nil
+}
+
+// Keep forgets all tokens of r but those whose indices are given, ascending, and
+// moves these together.
+func (p *Pool) Keep(r *Row, tokens []int) error {
+	if err := p.store.Pick(r.slot, r.slot, tokens); err != nil {
+		return err
+	}
+	r.n = len(tokens)
+	return nil
 }
 
 // Rewind forgets all but the first n tokens of r.
@@ -101,15 +115,6 @@ func (p *Pool) Rewind(r *Row, n int) {
 		panic(fmt.Sprintf("kv: rewind to %d of %d tokens", n, r.n))
 	}
 	r.n = n
-}
-
-// Replace makes dst hold what src holds, in dst's place.
-func (p *Pool) Replace(dst, src *Row) error {
-	if err := p.store.Copy(dst.slot, src.slot, src.n); err != nil {
-		return err
-	}
-	dst.n = src.n
-	return nil
 }
 
 // Free gives r back. With the last row goes the memory.

@@ -33,6 +33,16 @@ func (m *mirror) write(r *Row, v byte) {
 	m.want[r] = append(m.want[r][:len(m.want[r]):len(m.want[r])], v)
 }
 
+// some chooses tokens of r, and tells what they hold.
+func (m *mirror) some(r *Row, rng *rand.Rand) (tokens []int, want []byte) {
+	for i, v := range m.want[r] {
+		if rng.IntN(3) > 0 {
+			tokens, want = append(tokens, i), append(want, v)
+		}
+	}
+	return tokens, want
+}
+
 func (m *mirror) check() {
 	m.t.Helper()
 	for r, want := range m.want {
@@ -75,19 +85,21 @@ func TestRowsKeepTheirTokens(t *testing.T) {
 				rows, m.want[r] = append(rows, r), nil
 			case op == 1:
 				src := pick()
-				r := ok(m.p.Fork(src))
-				rows, m.want[r] = append(rows, r), m.want[src]
+				some, want := m.some(src, rng)
+				r := ok(m.p.ForkOf(src, some))
+				rows, m.want[r] = append(rows, r), want
 			case op == 2:
 				r := pick()
 				n := rng.IntN(r.Len() + 1)
 				m.p.Rewind(r, n)
 				m.want[r] = m.want[r][:n]
 			case op == 3:
-				dst, src := pick(), pick()
-				if err := m.p.Replace(dst, src); err != nil {
+				r := pick()
+				some, want := m.some(r, rng)
+				if err := m.p.Keep(r, some); err != nil {
 					t.Fatal(err)
 				}
-				m.want[dst] = m.want[src]
+				m.want[r] = want
 			case op == 4 && len(rows) > 3:
 				i := rng.IntN(len(rows))
 				m.p.Free(rows[i])
@@ -178,9 +190,12 @@ func BenchmarkFork(b *testing.B) { // SmolLM2-135M in float32, 512 tokens
 	r := ok(p.New())
 	_ = p.Grow(576)
 	p.Advance(r, 512)
-	f := ok(p.Fork(r))
+	all := make([]int, r.Len())
+	for i := range all {
+		all[i] = i
+	}
 	b.SetBytes(int64(512 * shape.TokenBytes()))
 	for b.Loop() {
-		_ = p.Replace(f, r)
+		p.Free(ok(p.ForkOf(r, all)))
 	}
 }

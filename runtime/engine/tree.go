@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/oreo-go/oreo/runtime/kv"
+)
+
+// tree is a row of the cache and the sequences that live in it. Forks of a
+// sequence stay in its row: what they have in common lies there once, each goes
+// on in slots of its own, and a mask hides the others' from it. A pass takes new
+// tokens of any of them as one sequence, so that the keys and values of a prefix
+// are read once and not once per branch.
+//
+// Where the model takes no masks, every sequence has a row to itself.
+type tree struct {
+	row  *kv.Row
+	seqs map[*Seq]bool
+}
+
+// join gives s a new row.
+func (e *Engine) join(s *Seq) error {
+	row, err := e.pool.New()
+	if err != nil {
+		return err
+	}
+	s.tree = &tree{row: row, seqs: map[*Seq]bool{s: true}}
+	return nil
+}
+
+// leave takes s out of its tree, and gives the row back with the last one.
+func (e *Engine) leave(s *Seq) {
+	delete(s.tree.seqs, s)
+	if len(s.tree.seqs) == 0 {
+		e.pool.Free(s.tree.row)
+	}
+	s.tree, s.path = nil, nil
+}
+
+// fork returns a copy of s.
+func (e *Engine) fork(s *Seq) (*Seq, error) {
+	f := &Seq{e: e, ids: slices.Clone(s.ids)}
+	if s.tree == nil {
+		return f, nil
+	}
+	f.path = slices.Clone(s.path)
+	if e.spec.TreeSlots > 0 {
+		f.tree = s.tree
+	} else {
+		row, err := e.pool.ForkOf(s.tree.row, s.path)
+		if err != nil {
+			return nil, err
+		}
+		f.tree = &tree{row: row, seqs: map[*Seq]bool{}}
+		f.straighten()
+	}
+	f.tree.seqs[f] = true
+	return f, nil
+}
+
+// part moves s out of a tree it shares into a row of its own.
+func (e *Engine) part(s *Seq) error {
+	if len(s.tree.seqs) == 1 {
+		return nil
+	}
+	row, err := e.pool.ForkOf(s.tree.row, s.path)
+	if err != nil {
+		return err
+	}
+	delete(s.tree.seqs, s)
+	s.tree = &tree{row: row, seqs: map[*Seq]bool{s: true}}
+	s.straighten()
+	return nil
+}
+
+// straighten notes that the tokens of s lie in order from the row's first slot.
+func (s *Seq) straighten() {
+	for i := range s.path {
+		s.path[i] = i
+	}
+}
+
+// prune gives back the slots of t that no sequence needs any more.
+func (e *Engine) prune(t *tree) error {
+	live := map[int]bool{}
+	for s := range t.seqs {
+		for _, slot := range s.path {
+			live[slot] = true
+		}
+	}
+	if len(live) == t.row.Len() {
+		return nil
+	}
+	kept := slices.Sorted(maps.Keys(live))
+	if err := e.pool.Keep(t.row, kept); err != nil {
+		return err
+	}
+	to := make(map[int]int, len(kept))
+	for i, slot := range kept {
+		to[slot] = i
+	}
+	for s := range t.seqs {
+		for i, slot := range s.path {
+			s.path[i] = to[slot]
+		}
+	}
+	return nil
+}
+
+// A pass over a tree costs in proportion to branches times slots; one over rows,
+// to the sum of their lengths, at treeGain times the price, because each row is
+// read for a single token (measured with SmolLM2-135M on a CPU, 25 branches).
+const (
+	treeGain  = 4
+	treeSlack = 64 // tokens of a row that a pass costs besides
+	treeMany  = 8  // branches from which a tree fills a pass on its own
+)
+
+// pays tells whether a decode step of jobs, all of one tree, is cheaper on the
+// tree than on rows; alone says that nothing else would share the pass.
+func (t *tree) pays(jobs []*running, alone bool) bool {
+	if len(jobs) < treeMany && !alone {
+		return false
+	}
+	slots := 0
+	for _, j := range jobs {
+		slots += treeGain*len(j.Seq.path) + treeSlack
+	}
+	return t.row.Len()*len(jobs) <= slots
+}
+
+// settle prepares a decode step: it returns the groups of jobs that go over one
+// tree each, and the rest, whose sequences have rows of their own.
+func (e *Engine) settle(jobs []*running) (trees [][]*running, rows []*running, err error) {
+	for _, group := range byTree(jobs) {
+		t := group[0].Seq.tree
+		if len(t.seqs) == 1 {
+			rows = append(rows, group...)
+			continue
+		}
+		alone := len(group) == len(jobs)
+		climbs := func() bool { return t.pays(group, alone) && t.row.Len()+len(group) <= e.spec.TreeSlots }
+		if !climbs() {
+			if err := e.prune(t); err != nil { // perhaps it pays then
+				return nil, nil, err
+			}
+		}
+		if climbs() {
+			trees = append(trees, group)
+			continue
+		}
+		for _, j := range group {
+			if err := e.part(j.Seq); err != nil {
+				return nil, nil, err
+			}
+		}
+		rows = append(rows, group...)
+	}
+	for _, j := range rows {
+		if t := j.Seq.tree; t.row.Len() > len(j.Seq.path) { // others have left it
+			if err := e.prune(t); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return trees, rows, nil
+}
+
+// byTree groups jobs, in the order of their first ones.
+func byTree(jobs []*running) (groups [][]*running) {
+	at := map[*tree]int{}
+	for _, j := range jobs {
+		i, known := at[j.Seq.tree]
+		if !known {
+			i = len(groups)
+			at[j.Seq.tree] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], j)
+	}
+	return groups
+}
+
+// climb runs pending tokens of jobs of one tree as one sequence, at most
+// Options.Chunk of them.
+func (e *Engine) climb(jobs []*running) ([]answer, error) {
+	jobs, fed, size, err := e.fit(jobs)
+	if err != nil {
+		return nil, err
+	}
+	t := jobs[0].Seq.tree
+	if err := e.pool.Grow(t.row.Len() + size); err != nil {
+		return nil, err
+	}
+	lo, err := e.pool.Gather([]*kv.Row{t.row})
+	if err != nil {
+		return nil, err
+	}
+	start := t.row.Len()
+	b := &Batch{Lo: lo, B: 1, S: size, Write: []int64{int64(start)}, Used: []int64{int64(start + size)}}
+	var answers []answer
+	slot := start
+	for i, j := range jobs {
+		answers = append(answers, j.branch(b, slot, fed[i]))
+		slot += fed[i]
+	}
+	if len(t.seqs) > 1 || len(jobs[0].Seq.path) != start {
+		b.Bias = mask(jobs, fed, start, size)
+	}
+	out, err := e.answer(b)
+	if err != nil {
+		return nil, err
+	}
+	e.pool.Advance(t.row, size)
+	slot = start
+	for i, j := range jobs {
+		for range fed[i] {
+			j.Seq.path = append(j.Seq.path, slot)
+			slot++
+		}
+		n := len(answers[i].at) * e.spec.Width
+		answers[i].out, out = out[:n], out[n:]
+	}
+	e.stats.Tokens += size
+	return answers, nil
+}
+
+// fit chooses how many tokens of each job the next pass over their tree takes. If
+// the model has not slots enough for all, the first one goes on alone.
+func (e *Engine) fit(jobs []*running) (some []*running, fed []int, size int, err error) {
+	t := jobs[0].Seq.tree
+	for _, j := range jobs {
+		if n := min(j.pending(), e.opt.Chunk-size); n > 0 {
+			some, fed = append(some, j), append(fed, n)
+			size += n
+		}
+		if t.row.Len() == 0 {
+			break // behind an empty row onnxruntime counts positions itself
+		}
+	}
+	if t.row.Len()+size <= e.spec.TreeSlots {
+		return some, fed, size, nil
+	}
+	if err := e.prune(t); err != nil || t.row.Len()+size <= e.spec.TreeSlots {
+		return some, fed, size, err
+	}
+	return some[:1], fed[:1], fed[0], e.part(some[0].Seq)
+}
+
+// branch adds n pending tokens of j to b, behind those there are.
+func (j *running) branch(b *Batch, slot, n int) answer {
+	first := len(b.IDs)
+	start := len(j.Seq.path)
+	for i := range n {
+		b.IDs = append(b.IDs, int64(j.Seq.ids[start+i]))
+		b.Pos = append(b.Pos, int64(start+i))
+	}
+	a := answer{job: j}
+	for len(j.at) > 0 && j.at[0] < start+n {
+		b.Out = append(b.Out, int64(first+j.at[0]-start))
+		a.at = append(a.at, j.at[0])
+		j.at = j.at[1:]
+	}
+	return a
+}
+
+// mask is the Bias of a pass that adds fed[i] tokens of job i, in order, behind
+// start slots: each sees its own sequence.
+func mask(jobs []*running, fed []int, start, size int) []float32 {
+	width := start + size
+	bias := make([]float32, size*width)
+	row := 0
+	for i, j := range jobs {
+		for k := range fed[i] {
+			line := bias[row*width : (row+1)*width]
+			if k == 0 {
+				for s := range line {
+					line[s] = Masked
+				}
+				for _, s := range j.Seq.path {
+					line[s] = 0
+				}
+			} else {
+				copy(line, bias[(row-1)*width:row*width])
+			}
+			line[start+row] = 0
+			row++
+		}
+	}
+	return bias
+}
