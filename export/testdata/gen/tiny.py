@@ -7,7 +7,7 @@ needs: pip install torch transformers safetensors
 Writes OUT/{tiny-qwen2,tiny-llama,tiny-minicpm}-{policy,critic}: config.json,
 model.safetensors (bf16, so that files stay small) and reference.safetensors with
 input_ids [2, T], lengths [2] and logits [2, T, V] or values [2, T], computed in
-float32 as one ragged batch. With --tokenizer the vocabulary and the tokenizer
+float32 as one ragged batch. Beside a policy lies what greedy.py makes of it. With --tokenizer the vocabulary and the tokenizer
 files are those of DIR.
 
 transformers has no MiniCPM class of its own. Its three scales are folded into
@@ -18,6 +18,7 @@ dim_model_base / hidden.
 import argparse, json, math, os, shutil
 import torch
 from safetensors.torch import save_file
+import greedy
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 ap = argparse.ArgumentParser()
@@ -110,6 +111,7 @@ for arch, (config, cls) in MODELS.items():
     name = {"qwen2": "Qwen2", "llama": "Llama", "minicpm": "MiniCPM"}[arch]
     prompt = dict(input_ids=ids, lengths=lengths)
     save(f"{args.out}/tiny-{arch}-policy", base | {"architectures": [name + "ForCausalLM"]}, weights, prompt | {"logits": logits})
+    greedy.save(f"{args.out}/tiny-{arch}-policy/greedy.jsonl.gz", greedy.continuations(model, vocab))
     weights.pop("lm_head.weight", None)
     save(f"{args.out}/tiny-{arch}-critic", base | {"architectures": [name + "Model"]},
          weights | {"value_head.weight": value_head}, prompt | {"values": values})
