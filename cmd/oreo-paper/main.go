@@ -30,6 +30,7 @@ run side by side, each on --threads cores, and write to OUT/seed-N/PART/log.`,
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "out", Usage: "`DIR` for data, models, results, report.html and report.json", Value: "out/paper"},
 			&urfave.IntFlag{Name: "seeds", Usage: "`N` seeds, 1 to N", Value: 3},
+			&urfave.IntFlag{Name: "only", Usage: "run seed `N` alone and report nothing: seeds can be spread over machines that share OUT"},
 			&urfave.StringSliceFlag{Name: "part", Usage: "math, alfworld", Value: urfave.NewStringSlice(mathPart, alfworldPart)},
 			&urfave.IntFlag{Name: "jobs", Usage: "experiments at once", Value: 2},
 			&urfave.IntFlag{Name: "threads", Usage: "CPU cores of each; 0: all", Value: 1},
@@ -47,8 +48,11 @@ run side by side, each on --threads cores, and write to OUT/seed-N/PART/log.`,
 			if c.Bool("tune") {
 				return p.tune(c.Context)
 			}
+			if only := c.Int("only"); only > 0 {
+				return p.run(c.Context, p.experiments(only, only))
+			}
 			if !c.Bool("report") {
-				if err := p.run(c.Context, p.experiments()); err != nil {
+				if err := p.run(c.Context, p.experiments(1, p.seeds)); err != nil {
 					return err
 				}
 			}
@@ -111,10 +115,11 @@ func (p *paper) experiment(part string, seed uint64) *experiment {
 	return &experiment{paper: p, Runner: stage.Runner{Dir: dir, Bin: p.bin}, part: part, seed: seed}
 }
 
-func (p *paper) experiments() (all []*experiment) {
+// experiments of the seeds first to last.
+func (p *paper) experiments(first, last int) (all []*experiment) {
 	for _, part := range p.parts {
-		for seed := range uint64(p.seeds) {
-			all = append(all, p.experiment(part, seed+1))
+		for seed := first; seed <= last; seed++ {
+			all = append(all, p.experiment(part, uint64(seed)))
 		}
 	}
 	return all

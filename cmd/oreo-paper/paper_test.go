@@ -29,7 +29,7 @@ func TestEveryStage(t *testing.T) {
 	if p.tuned, err = readTuning(""); err != nil {
 		t.Fatal(err)
 	}
-	all := p.experiments()
+	all := p.experiments(1, p.seeds)
 	if err := p.run(context.Background(), all); err != nil {
 		for _, e := range all {
 			log, _ := os.ReadFile(e.Path("log"))
