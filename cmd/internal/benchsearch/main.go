@@ -5,11 +5,13 @@
 // The first peer recomputes every prefix, as the authors' program does with the
 // caching of prefixes off; the second keeps them in llama.cpp's cache and has its
 // critic read every candidate whole. See peer.py. With one beam all must write
-// the same tokens; with more the share of questions with the same answer is shown,
-// for a value that differs in its last digit can turn a choice.
+// the same tokens. With more the share of questions with the same answer is shown:
+// among thousands of draws one may fall so close to the border of two tokens that
+// the last digit of a logit turns it, and the searches part. So that what parted
+// is still compared fairly, ratios are of CPU seconds per token drawn.
 //
 // Its last line is "ratio bench-search X": the geometric mean over the widths of
-// the first peer's CPU seconds for each of ours.
+// the first peer's ratios.
 package main
 
 import (
@@ -176,13 +178,20 @@ type player interface {
 
 // row is one width: what each player took, ours first.
 type row struct {
-	width, questions, tokens int
-	cpu                      []float64
-	same                     []int // questions with our answer
+	width, questions int
+	cpu              []float64
+	tokens           []int // drawn
+	same             []int // questions with our answer
+}
+
+// ratio is how much more a token costs player i than us.
+func (r row) ratio(i int) float64 {
+	return r.cpu[i] / float64(r.tokens[i]) / (r.cpu[0] / float64(r.tokens[0]))
 }
 
 func compare(mine *ours, players []player, questions []string, width int, c config) (row, error) {
-	r := row{width: width, questions: len(questions), cpu: make([]float64, len(players)), same: make([]int, len(players))}
+	n := len(players)
+	r := row{width: width, questions: len(questions), cpu: make([]float64, n), tokens: make([]int, n), same: make([]int, n)}
 	for q, text := range questions {
 		t, err := mine.task(text)
 		if err != nil {
@@ -197,8 +206,8 @@ func compare(mine *ours, players []player, questions []string, width int, c conf
 			}
 			if i == 0 {
 				first = a
-				r.tokens += a.Tokens
 			}
+			r.tokens[i] += a.Tokens
 			if r.cpu[i] += a.CPU; slices.Equal(a.IDs, first.IDs) {
 				r.same[i]++
 			}

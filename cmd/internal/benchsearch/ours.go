@@ -44,9 +44,6 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 		{Kind: manifest.Policy, Model: c.model, Out: filepath.Join(work, "peer-policy"), Attention: graph.Standard},
 		{Kind: manifest.Critic, Model: source, Out: filepath.Join(work, "peer-critic"), Attention: graph.Standard},
 	} {
-		if _, err := manifest.Load(x.Out); err == nil {
-			continue // of an earlier run
-		}
 		x.Precision = graph.FP32
 		if err := export.Run(ctx, x); err != nil {
 			return nil, err

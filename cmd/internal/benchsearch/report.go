@@ -11,17 +11,17 @@ import (
 // the first peer's last.
 func report(rows []row, c config) error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "B\tquestions\ttokens drawn\tours, s\tpeer\t \tratio\tsame answer\t")
+	fmt.Fprintln(t, "B\tquestions\tours, s\ttokens\tpeer\ts\ttokens\tratio\tsame answer\t")
 	for _, r := range rows {
 		for i, name := range c.peers {
-			fmt.Fprintf(t, "%d\t%d\t%d\t%.1f\t%s\t%.1f\t%.2f\t%d of %d\t\n",
-				r.width, r.questions, r.tokens, r.cpu[0], name, r.cpu[i+1], r.cpu[i+1]/r.cpu[0], r.same[i+1], r.questions)
+			fmt.Fprintf(t, "%d\t%d\t%.1f\t%d\t%s\t%.1f\t%d\t%.2f\t%d of %d\t\n",
+				r.width, r.questions, r.cpu[0], r.tokens[0], name, r.cpu[i+1], r.tokens[i+1], r.ratio(i+1), r.same[i+1], r.questions)
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Println("CPU seconds of the search alone, models being open")
+	fmt.Println("CPU seconds of the search alone, models being open, and tokens drawn; the ratio is of seconds per token")
 	for i, name := range c.peers {
 		if n := rows[0].same[i+1]; n < rows[0].questions {
 			fmt.Printf("DIFFERENT TOKENS: B = 1, %s: %d of %d questions are as ours\n", name, n, rows[0].questions)
@@ -30,7 +30,7 @@ func report(rows []row, c config) error {
 	for i := len(c.peers) - 1; i >= 0; i-- {
 		logs := 0.0
 		for _, r := range rows[1:] {
-			logs += math.Log(r.cpu[i+1] / r.cpu[0])
+			logs += math.Log(r.ratio(i + 1))
 		}
 		suffix := ""
 		if i > 0 {
