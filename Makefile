@@ -5,13 +5,14 @@
 # make check   formatting, vet, staticcheck, import directions, go.mod
 # make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/
 # make bench-decode  greedy decoding against llama.cpp and onnxruntime-genai
+# make bench-tokenizer  encoding against Hugging Face tokenizers
 # make bench-search  the paper's beam search against Python versions of it, installed in .deps/
 # make golden  recompute the reference values of the tests with PyTorch and transformers
 
 SHELL := /bin/bash
 ENV   := . .deps/env &&
 
-.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld bench-decode
+.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld bench-decode bench-tokenizer
 
 setup:
 	@go run ./cmd/oreo-setup
@@ -41,6 +42,9 @@ bench-alfworld:
 # The first run compiles llama.cpp: ten minutes.
 bench-decode: setup
 	@$(ENV) go run ./cmd/internal/benchdecode
+
+bench-tokenizer:
+	@go run ./runtime/tokenizer/bench
 
 bench-search: setup
 	@$(ENV) go run ./cmd/internal/benchsearch
