@@ -210,9 +210,43 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// groupedPorts are those of ports in the grouped form.
+func groupedPorts() (in, out []port) {
+	in, out = ports()
+	in[2] = port{"seqlens_k", elemInt32, []int64{free}}
+	in[3] = port{"total_sequence_length", elemInt32, []int64{1}}
+	return append(in, port{"attention_bias", elemFloat32, []int64{1, 1, free, free}}), out
+}
+
+func TestGroupedLayout(t *testing.T) {
+	spec := engine.Spec{Width: 9, Vocab: 9, MaxPositions: 10}
+	in, out := groupedPorts()
+	l, err := layoutOf(&graph{inputs: in, outputs: out}, spec)
+	if err != nil || !l.grouped() || len(l.inputs) != len(in) {
+		t.Fatalf("%+v %v", l, err)
+	}
+	for name, c := range map[string]struct {
+		change func(in []port)
+		want   string
+	}{
+		"no mask":       {func(in []port) { in[7].name = "other" }, `"attention_bias" is missing`},
+		"half a mask":   {func(in []port) { in[7].elem = elemFloat16 }, "element type 10"},
+		"wide lengths":  {func(in []port) { in[2].elem = elemInt64 }, `"seqlens_k" has element type 7`},
+		"both forms":    {func(in []port) { in[3] = port{"write_indices", elemInt64, []int64{free}} }, `"total_sequence_length" is missing`},
+		"unknown input": {func(in []port) { in[4].name = "rows" }, `"out_rows" is missing`},
+	} {
+		in, out := groupedPorts()
+		c.change(in)
+		if _, err := layoutOf(&graph{inputs: in, outputs: out}, spec); !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 func FuzzReadGraph(f *testing.F) {
 	in, out := ports()
 	f.Add(graphBytes(in, out))
+	f.Add(graphBytes(groupedPorts()))
 	f.Add([]byte{0x3a, 0x80, 0x80, 0x80, 0x80, 0x08})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g := &graph{}
