@@ -259,7 +259,15 @@ func (p *Plan) estimateMemory(o *outline) {
 	if p.BF16 {
 		p.Memory = append(p.Memory, Bytes{"weights in bfloat16", 2 * matrices, "copies for a pass"})
 	}
-	p.Memory = append(append(p.Memory, activations...),
+	p.Memory = append(p.Memory, activations...)
+	if p.Device == "cpu" {
+		gaps := 0
+		for _, a := range activations {
+			gaps += a.Bytes / 3
+		}
+		p.Memory = append(p.Memory, Bytes{"gaps between blocks", gaps, "of the C library's allocator: a third of the activations, as measured"})
+	}
+	p.Memory = append(p.Memory,
 		Bytes{"working memory", working, "a layer without graph, or its gradients"},
 		Bytes{"logits", logits, fmt.Sprintf("at most %d of them at a time, and the head's gradient", torch.Piece)},
 		Bytes{"program, libraries", runtimeBytes[p.Device], ""})
