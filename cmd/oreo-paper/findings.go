@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 
 	"github.com/oreo-go/oreo/runtime/jsonl"
 )
@@ -144,11 +145,14 @@ func (e *experiment) all(s source, groups []string) (x []float64, err error) {
 	return x, nil
 }
 
-// accuracy of a source over the finished seeds.
+// accuracy of a source over the seeds that have measured it.
 func accuracy(runs []*experiment, s source, groups []string) (estimate, error) {
 	var bySeed [][]float64
 	for _, e := range runs {
 		x, err := e.all(s, groups)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return estimate{}, err
 		}
@@ -173,11 +177,14 @@ func (c comparison) finding(runs []*experiment, groups []string) (finding, error
 	}
 	var bySeed [][]float64
 	for _, e := range runs {
+		var b []float64
 		a, err := e.all(c.better, groups)
-		if err != nil {
-			return f, err
+		if err == nil {
+			b, err = e.all(c.than, groups)
 		}
-		b, err := e.all(c.than, groups)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return f, err
 		}
@@ -185,6 +192,9 @@ func (c comparison) finding(runs []*experiment, groups []string) (finding, error
 			return f, fmt.Errorf("finding %s: %d results against %d", c.name, len(a), len(b))
 		}
 		bySeed = append(bySeed, paired(a, b, c.relative))
+	}
+	if len(bySeed) == 0 {
+		return f, nil
 	}
 	f.estimate = acrossSamples(bySeed)
 	for _, x := range bySeed {
@@ -250,17 +260,16 @@ func acrossIntervals(x []interval) estimate {
 	return across(means, errs)
 }
 
-// finished returns the experiments of a part that have run to their end.
-func (p *paper) finished(part string) (runs []*experiment, err error) {
+// begun returns the experiments of a part that have measured anything.
+func (p *paper) begun(part string) (runs []*experiment, err error) {
 	for seed := range uint64(p.seeds) {
 		e := p.experiment(part, seed+1)
-		stages := e.stages()
-		_, err := os.Stat(e.Path(stages[len(stages)-1].Product))
-		switch {
-		case err == nil:
-			runs = append(runs, e)
-		case !errors.Is(err, fs.ErrNotExist):
+		found, err := filepath.Glob(e.Path("result/*.jsonl"))
+		if err != nil {
 			return nil, err
+		}
+		if len(found) > 0 {
+			runs = append(runs, e)
 		}
 	}
 	return runs, nil
@@ -295,14 +304,20 @@ func (p *paper) mathFindings(runs []*experiment) (all []finding, err error) {
 	var differences []interval
 	for _, e := range runs {
 		d, err := e.diagnosed()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		differences, f.PerRun = append(differences, d.Advantages.Difference), append(f.PerRun, d.Advantages.Difference.Mean)
 	}
-	f.estimate = acrossIntervals(differences)
-	f.Holds = f.Lo > 0
-	return append(all, f), nil
+	if len(differences) > 0 {
+		f.estimate = acrossIntervals(differences)
+		f.Holds = f.Lo > 0
+		all = append(all, f)
+	}
+	return all, nil
 }
 
 func (p *paper) levelNames() (names []string) {
@@ -330,7 +345,9 @@ func findings(comparisons []comparison, runs []*experiment, groups []string) (al
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, f)
+		if f.Seeds > 0 { // else no seed has come that far
+			all = append(all, f)
+		}
 	}
 	return all, nil
 }

@@ -43,40 +43,41 @@ func inRound(method string, k int) string {
 	return fmt.Sprintf("%s-round-%d", method, k)
 }
 
+// mathStages come in the order of what most depends on them, so that a run that
+// is cut short has whole tables.
 func (e *experiment) mathStages() []stage.Stage {
 	stages := e.mathBase()
-	for _, method := range slices.Concat(mathMethods, variants) {
-		stages = append(stages, e.train(method, method, "sft", samplesFile("sft")), e.export(method, method == "oreo"))
+	learn := func(method, name, from string) {
+		stages = append(stages, e.train(method, name, from, samplesFile(from)), e.export(name, name == "oreo"))
 	}
-	for _, method := range []string{"rejection", "oreo"} { // Fig. 2
-		for k := 2; k <= e.math.rounds; k++ {
+	measure := func(policy string, width int) {
+		for _, l := range e.math.levels {
+			stages = append(stages, e.eval(policy, l.name, width))
+		}
+	}
+	for _, method := range mathMethods { // Table 1
+		learn(method, method, "sft")
+	}
+	for _, policy := range slices.Concat([]string{"sft"}, mathMethods) {
+		measure(policy, 1)
+	}
+	stages = append(stages, e.probe()...)             // Fig. 1
+	for _, b := range slices.Backward(e.math.beams) { // Fig. 3
+		measure("oreo", b)
+	}
+	for k := 2; k <= e.math.rounds; k++ { // Fig. 2
+		for _, method := range []string{"oreo", "rejection"} {
 			before, now := inRound(method, k-1), inRound(method, k)
 			stages = append(stages, e.collect(before, k)...)
-			stages = append(stages, e.train(method, now, before, samplesFile(before)), e.export(now, false))
+			learn(method, now, before)
+			measure(now, 1)
 		}
 	}
-	for _, policy := range e.mathPolicies() {
-		for _, l := range e.math.levels {
-			stages = append(stages, e.eval(policy, l.name, 1))
-		}
+	for _, variant := range variants { // Fig. 5
+		learn(variant, variant, "sft")
+		measure(variant, 1)
 	}
-	for _, l := range e.math.levels { // Fig. 3
-		for _, b := range e.math.beams {
-			stages = append(stages, e.eval("oreo", l.name, b))
-		}
-	}
-	return append(stages, e.probe()...) // Fig. 1
-}
-
-// mathPolicies are all policies that are measured greedily.
-func (e *experiment) mathPolicies() []string {
-	all := slices.Concat([]string{"sft"}, mathMethods, variants)
-	for _, method := range []string{"rejection", "oreo"} {
-		for k := 2; k <= e.math.rounds; k++ {
-			all = append(all, inRound(method, k))
-		}
-	}
-	return all
+	return stages
 }
 
 // mathBase leads to the samples that every method learns from.

@@ -84,7 +84,7 @@ func standard() recipe {
 			school: 4000, schoolHead: 0.47, annotated: 2000, sampled: 600, tested: 1000, searched: 150, probed: 60,
 			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
 			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "4"},
-			sft:     settings{"lr": "1e-3", "batch_size": "16", "epochs": "1"},
+			sft:     settings{"lr": "2e-3", "batch_size": "16", "epochs": "3"},
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
 		},
 		alfworld: alfworldRecipe{

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -22,7 +24,7 @@ type summary struct {
 	Seconds  map[string]map[string]float64  `json:"seconds"` // by experiment, by stage
 }
 
-// report writes report.html and report.json of what is finished, and prints the
+// report writes report.html and report.json of what is measured so far, and prints the
 // findings.
 func (p *paper) report(w io.Writer) error {
 	s := &summary{Accuracy: map[string]map[string]estimate{}, Tuning: p.tuned, Seconds: map[string]map[string]float64{}}
@@ -32,12 +34,12 @@ func (p *paper) report(w io.Writer) error {
 		"A finding holds when its whole interval lies above its bar.")
 	var tables []func() error
 	for _, part := range p.parts {
-		runs, err := p.finished(part)
+		runs, err := p.begun(part)
 		if err != nil {
 			return err
 		}
 		if len(runs) == 0 {
-			fmt.Fprintf(os.Stderr, "%s: no seed is finished\n", part)
+			fmt.Fprintf(os.Stderr, "%s: nothing is measured yet\n", part)
 			continue
 		}
 		fill, found := p.mathPage, p.mathFindings
@@ -99,10 +101,14 @@ func findingTable(all []finding) (header []string, rows [][]string) {
 	return []string{"claim", "here it", "effect", "95 % interval", "bar", "in", "by seed"}, rows
 }
 
-// row measures a source on every group and on all together.
+// row measures a source on every group and on all together; it is nil where no
+// seed has measured it.
 func (s *summary) row(runs []*experiment, name string, from source, groups []string) ([]string, error) {
 	row := []string{name}
 	key := runs[0].part + " " + name
+	if e, err := accuracy(runs, from, groups); err != nil || e.Seeds == 0 {
+		return nil, err
+	}
 	s.Accuracy[key] = map[string]estimate{}
 	for _, group := range groups {
 		e, err := accuracy(runs, from, []string{group})
@@ -117,7 +123,7 @@ func (s *summary) row(runs []*experiment, name string, from source, groups []str
 		return nil, err
 	}
 	s.Accuracy[key]["both"] = e
-	return append(row, percent(e)), nil
+	return append(row, percent(e), fmt.Sprint(e.Seeds)), nil
 }
 
 func percent(e estimate) string { return fmt.Sprintf("%.1f ± %.1f", 100*e.Mean, 100*(e.Hi-e.Lo)/2) }
@@ -136,9 +142,11 @@ func (s *summary) table(page *report.Page, title string, runs []*experiment, pol
 		if err != nil {
 			return err
 		}
-		rows = append(rows, row)
+		if row != nil {
+			rows = append(rows, row)
+		}
 	}
-	page.Heading(title).Table(slices.Concat([]string{"correct, %"}, groups, []string{"both"}), rows)
+	page.Heading(title).Table(slices.Concat([]string{"correct, %"}, groups, []string{"both", "seeds"}), rows)
 	return nil
 }
 
@@ -159,6 +167,9 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 			if err != nil {
 				return err
 			}
+			if row == nil {
+				continue
+			}
 			rows = append(rows, row)
 			for g, group := range groups {
 				e := s.Accuracy[runs[0].part+" "+row[0]][group]
@@ -168,9 +179,11 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 				l.Lo, l.Hi = append(l.Lo, 100*e.Lo), append(l.Hi, 100*e.Hi)
 			}
 		}
-		plot.Series = append(plot.Series, lines...)
+		if len(lines[0].X) > 0 {
+			plot.Series = append(plot.Series, lines...)
+		}
 	}
-	page.Heading(plot.Title).Plot(plot).Table(slices.Concat([]string{"correct, %"}, groups, []string{"both"}), rows)
+	page.Heading(plot.Title).Plot(plot).Table(slices.Concat([]string{"correct, %"}, groups, []string{"both", "seeds"}), rows)
 	return nil
 }
 
@@ -215,6 +228,9 @@ func advantagesPage(page *report.Page, runs []*experiment) error {
 	var rows [][]string
 	for _, e := range runs {
 		d, err := e.diagnosed()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
