@@ -291,6 +291,9 @@ func TestErrorsNameTheCulprit(t *testing.T) {
 			s.Domain = strings.Replace(s.Domain, "(:action rest", "(:derived (p) (q)) (:action rest", 1)
 		},
 		`variable "?q" is not in scope`: func(s *alfworld.Spec) { s.Domain = strings.Replace(s.Domain, "(not (full ?b))", "(not (full ?q))", 1) },
+		`want a predicate and its arguments in parentheses, got "locked"`: func(s *alfworld.Spec) {
+			s.Domain = strings.Replace(s.Domain, ":effect (not (locked ?b))", ":effect (not locked)", 1)
+		},
 		`object "four" is not declared`: func(s *alfworld.Spec) { s.Problem = strings.Replace(s.Problem, "(lit red)", "(lit four)", 1) },
 		`predicate "lit" has 2 arguments here, 1 where it was declared`: func(s *alfworld.Spec) {
 			s.Problem = strings.Replace(s.Problem, "(lit red)", "(lit red blue)", 1)

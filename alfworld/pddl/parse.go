@@ -308,6 +308,9 @@ func (p *parser) term(n node) (Term, error) {
 }
 
 func (p *parser) atom(n node) (Atom, error) {
+	if n.head() == "" {
+		return Atom{}, bad(n, "want a predicate and its arguments in parentheses, got %q", n.atom)
+	}
 	pred, err := p.pred(n.head(), len(n.list)-1, n.line)
 	if err != nil {
 		return Atom{}, err
