@@ -23,11 +23,12 @@ type linear struct {
 
 // apply maps x [.., in] to [.., out].
 func (l *linear) apply(x *torch.Tensor) *torch.Tensor {
-	y := x.Linear(l.weight, l.bias)
 	if l.a == nil {
-		return y
+		return x.Linear(l.weight, l.bias)
 	}
-	return y.Add(x.Linear(l.a, nil).Linear(l.b, nil).Times(l.scale))
+	return torch.Tidy(func() *torch.Tensor {
+		return x.Linear(l.weight, l.bias).Add(x.Linear(l.a, nil).Times(l.scale).Linear(l.b, nil))
+	})
 }
 
 // Forward returns logits [B, T, V] of a policy or values [B, T] of a critic for
@@ -171,6 +172,8 @@ func (m *Model) rotations(T int64) (cos, sin *torch.Tensor) {
 // rotate turns each pair (x[i], x[i+D/2]) by its position's angle.
 func rotate(x, cos, sin *torch.Tensor) *torch.Tensor {
 	D := x.Shape()[3]
-	turned := torch.Cat(-1, x.Narrow(-1, D/2, D/2).Neg(), x.Narrow(-1, 0, D/2))
-	return x.Mul(cos).Add(turned.Mul(sin)).To(x.DType())
+	return torch.Tidy(func() *torch.Tensor {
+		turned := torch.Cat(-1, x.Narrow(-1, D/2, D/2).Neg(), x.Narrow(-1, 0, D/2))
+		return x.Mul(cos).Add(turned.Mul(sin)).To(x.DType())
+	})
 }
