@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,17 +93,30 @@ func TestTreePageEscapes(t *testing.T) {
 func TestSearchInterrupted(t *testing.T) {
 	policy, critic := exported(t, model.LMHead), exported(t, model.ValueHead)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	err := newApp().RunContext(ctx, []string{"oreo-run", "search", "--model", policy, "--critic", critic, "--problems", problemFile(t, 3000), "--rows", "9",
-		"--width", "3", "--max-new-tokens", "80", "--out", out})
-	if !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	problems := problemFile(t, 3000)
+	// A busy machine may need longer than that to find anything.
+	for wait := 300 * time.Millisecond; wait < time.Minute; wait *= 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		timer := time.AfterFunc(wait, cancel)
+		err := newApp().RunContext(ctx, []string{"oreo-run", "search", "--model", policy, "--critic", critic, "--problems", problems, "--rows", "9",
+			"--width", "3", "--max-new-tokens", "80", "--out", out})
+		timer.Stop()
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(text, []byte("\n")); n >= 3000 {
+			t.Fatalf("%d answers", n)
+		} else if n > 0 {
+			readAll[foundAnswer](t, out)
+			return
+		}
 	}
-	found := readAll[foundAnswer](t, out)
-	if len(found) == 0 || len(found) >= 3000 {
-		t.Errorf("%d answers", len(found))
-	}
+	t.Error("no answer was kept")
 }
 
 func TestGenerateUnderGrammars(t *testing.T) {
