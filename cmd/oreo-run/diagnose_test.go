@@ -114,13 +114,13 @@ const generated23 = "Mia has 7 apples. She sells 5, picks 3 and buys 4. She drop
 
 func TestStepsAreKnownByArithmetic(t *testing.T) {
 	all := []followed{
-		made(generated23, "9\n3\n#### 3", 1, 0.8, 0.9, 1),
-		made(generated23, "9\n4\n#### 4", 0, 0.8, 0.3, 0),
-		made(generated23, "8\n3\n#### 3", 1, 0.6, 0.7, 0.9), // right by luck, but its first step is wrong
+		made(generated23, "7-5+3+4=9\n9-8+4-2=3\n#### 3", 1, 0.8, 0.9, 1),
+		made(generated23, "7-5+3+4=9\n9-8+4-2=4\n#### 4", 0, 0.8, 0.3, 0),
+		made(generated23, "7-5+3+4=8\n8-8+4-2=3\n#### 3", 1, 0.6, 0.7, 0.9), // right by luck, but its first step is wrong
 	}
 	d := diagnose(all, false, 0.03)
 	if a := d.Advantages; a.Labels != "exact" || a.Right != 3 || a.Wrong != 2 {
-		t.Errorf("%+v: want 3 right steps (9, 3, #### 3) and 2 wrong ones (4, 8)", a)
+		t.Errorf("%+v: want 3 right steps (…=9, …=3, #### 3) and 2 wrong ones (…=4, …=8)", a)
 	}
 	// Behind the question 9 (0.8) beats 8 (0.6); behind 9, 3 (0.9) beats 4 (0.3).
 	if d.Pairwise.Prefix.Mean != 1 || d.Pairwise.Problem.Mean != 1 || d.Problems != 1 {
@@ -175,8 +175,8 @@ func TestDiagnoseCommand(t *testing.T) {
 	policy := exported(t, model.LMHead)
 	dir := t.TempDir()
 	data := writeLines(t,
-		fmt.Sprintf(`{"prompt":"%s\n","question":"%s","response":"9\n3\n#### 3","reward":1}`, generated23, generated23),
-		fmt.Sprintf(`{"prompt":"%s\n","question":"%s","response":"9\n4\n#### 4","reward":0}`, generated23, generated23))
+		fmt.Sprintf(`{"prompt":"%s\n","question":"%s","response":"7-5+3+4=9\n9-8+4-2=3\n#### 3","reward":1}`, generated23, generated23),
+		fmt.Sprintf(`{"prompt":"%s\n","question":"%s","response":"7-5+3+4=9\n9-8+4-2=4\n#### 4","reward":0}`, generated23, generated23))
 	out := mustRun(t, "diagnose", "--critic", critic, "--policy", policy, "--reference", policy, "--data", data,
 		"--out", filepath.Join(dir, "page.html"), "--json", filepath.Join(dir, "d.json"))
 	for _, want := range []string{"2 trajectories of 1 problems", "3 right and 1 wrong steps", "AUC of the implicit advantage"} {
