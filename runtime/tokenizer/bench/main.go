@@ -172,7 +172,7 @@ func (p *peer) encode(t task) (r reply, err error) {
 	if err != nil {
 		return r, fmt.Errorf("the peer ended: %w", err)
 	}
-	if err := json.Unmarshal(line, &r); err == nil && len(r.IDs) != len(t.Texts) {
+	if err = json.Unmarshal(line, &r); err == nil && len(r.IDs) != len(t.Texts) {
 		err = fmt.Errorf("%d texts encoded, want %d", len(r.IDs), len(t.Texts))
 	}
 	return r, err
