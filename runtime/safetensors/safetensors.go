@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 
 	"github.com/x448/float16"
 	"golang.org/x/sys/unix"
@@ -141,7 +140,7 @@ func (f *File) Names() []string {
 	for n := range f.tensors {
 		names = append(names, n)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -217,7 +216,7 @@ func OpenModel(dir string) (*File, error) {
 			shards = append(shards, shard)
 		}
 	}
-	sort.Strings(shards)
+	slices.Sort(shards)
 	f := &File{tensors: map[string]Tensor{}}
 	for _, shard := range shards {
 		if err := f.add(filepath.Join(dir, shard)); err != nil {
@@ -288,7 +287,8 @@ func (f *File) add(path string) error {
 }
 
 func checkOverlap(path string, spans [][2]uint64) error {
-	sort.Slice(spans, func(i, j int) bool { return spans[i][0] < spans[j][0] })
+	// By begin and end: an empty tensor stands before the one that begins where it lies.
+	slices.SortFunc(spans, func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) })
 	for i := 1; i < len(spans); i++ {
 		if spans[i][0] < spans[i-1][1] {
 			return fmt.Errorf("%s: tensors overlap at byte %d of the data", path, spans[i][0])

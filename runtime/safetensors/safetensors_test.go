@@ -141,3 +141,19 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// An empty tensor may lie where another begins or ends, in whatever order the header names them.
+func TestEmptyTensorDoesNotOverlap(t *testing.T) {
+	for _, spans := range [][][2]uint64{
+		{{0, 4}, {4, 4}, {4, 6}},
+		{{4, 6}, {4, 4}, {0, 4}},
+		{{0, 0}, {0, 4}, {0, 0}},
+	} {
+		if err := checkOverlap("a", spans); err != nil {
+			t.Errorf("%v: %v", spans, err)
+		}
+	}
+	if err := checkOverlap("a", [][2]uint64{{0, 4}, {2, 2}}); err == nil {
+		t.Error("an empty tensor inside another one is no error")
+	}
+}
