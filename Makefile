@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 ENV   := . .deps/env &&
 
-.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld bench-decode bench-tokenizer
+.PHONY: setup demo paper test check golden clean bench-grade bench-alfworld bench-decode bench-tokenizer bench-search
 
 setup:
 	@go run ./cmd/oreo-setup

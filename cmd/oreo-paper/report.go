@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/google/renameio/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/report"
 )
@@ -66,14 +63,10 @@ func (p *paper) report(w io.Writer) error {
 	}
 	p.tuningTables(page)
 	page.Heading("Time").Table(timeTable(s.Seconds))
-	text, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(p.out+"/report.json", append(text, '\n'), 0o644); err != nil {
+	if err := report.WriteJSON(p.out+"/report.json", s); err != nil {
 		return err
 	}
 	if err := page.WriteFile(p.out + "/report.html"); err != nil {

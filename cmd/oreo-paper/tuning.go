@@ -11,8 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/cmd/internal/stage"
 )
 
@@ -88,13 +87,12 @@ func (p *paper) tune(ctx context.Context) error {
 			}
 		}
 	}
-	text, err := json.MarshalIndent(found, "", "  ")
-	if err != nil {
+	path := filepath.Join(p.out, "tuning.json")
+	if err := report.WriteJSON(path, found); err != nil {
 		return err
 	}
-	path := filepath.Join(p.out, "tuning.json")
 	fmt.Fprintf(os.Stderr, "the best settings of every grid are in %s: use them with --tuning\n", path)
-	return renameio.WriteFile(path, append(text, '\n'), 0o644)
+	return nil
 }
 
 func (e *experiment) tunedMethods() []string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"slices"
@@ -67,11 +66,7 @@ func runAlfworldEval(c *urfave.Context) error {
 		shown = append(shown, lostFirst(episodes, c.Int("replay-episodes"))...)
 	}
 	if path := c.String("out"); path != "" {
-		text, err := json.MarshalIndent(results, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := renameio.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		if err := report.WriteJSON(path, results); err != nil {
 			return err
 		}
 	}

@@ -1,39 +1,21 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/oreo-go/oreo/cmd/internal/report"
 )
 
 func (d *diagnosis) write(console io.Writer, all []followed, html, jsonPath string) error {
 	fmt.Fprintf(console, "%d trajectories of %d problems; intervals are 95 %%\n", d.Trajectories, d.Problems)
-	for _, t := range d.tables() {
-		fmt.Fprintf(console, "\n%s\n", t.title)
-		if err := report.WriteTable(console, t.header, t.rows); err != nil {
-			return err
-		}
+	if err := writeTables(console, d.tables()); err != nil {
+		return err
 	}
-	if jsonPath != "" {
-		text, err := json.MarshalIndent(d, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := renameio.WriteFile(jsonPath, append(text, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	if html == "" {
-		return nil
-	}
-	return d.page(all).WriteFile(html)
+	return writeFiles(jsonPath, d, html, func() *report.Page { return d.page(all) })
 }
 
 // tables are the figures as text.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/google/renameio/v2"
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
@@ -188,11 +186,7 @@ func (r *evalResult) count(answers []foundAnswer) {
 // print writes the result to --out and shows it.
 func (r *evalResult) print(c *urfave.Context) error {
 	if out := c.String("out"); out != "" {
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := renameio.WriteFile(out, append(text, '\n'), 0o644); err != nil {
+		if err := report.WriteJSON(out, r); err != nil {
 			return err
 		}
 	}

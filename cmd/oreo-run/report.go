@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
@@ -317,25 +316,34 @@ func percent(e metrics.Estimate) string { return fmt.Sprintf("%.2f ± %.2f", 100
 
 func (s *summary) write(console io.Writer, html, jsonPath string) error {
 	fmt.Fprintf(console, "%d problems, %d samples; percent ± standard error\n", s.Problems, s.Samples)
-	for _, t := range s.tables() {
+	if err := writeTables(console, s.tables()); err != nil {
+		return err
+	}
+	return writeFiles(jsonPath, s, html, s.page)
+}
+
+// writeTables prints tables with their titles.
+func writeTables(console io.Writer, tables []reportTable) error {
+	for _, t := range tables {
 		fmt.Fprintf(console, "\n%s\n", t.title)
 		if err := report.WriteTable(console, t.header, t.rows); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// writeFiles writes v as JSON and its page as HTML, each if it has a path.
+func writeFiles(jsonPath string, v any, html string, page func() *report.Page) error {
 	if jsonPath != "" {
-		text, err := json.MarshalIndent(s, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := renameio.WriteFile(jsonPath, append(text, '\n'), 0o644); err != nil {
+		if err := report.WriteJSON(jsonPath, v); err != nil {
 			return err
 		}
 	}
 	if html == "" {
 		return nil
 	}
-	return s.page().WriteFile(html)
+	return page().WriteFile(html)
 }
 
 func (s *summary) page() *report.Page {

@@ -17,10 +17,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/config"
+	"github.com/oreo-go/oreo/cmd/internal/report"
 	"github.com/oreo-go/oreo/cmd/internal/stage"
 	"github.com/oreo-go/oreo/math/data"
 	"github.com/oreo-go/oreo/train"
@@ -313,13 +313,10 @@ func (it *iteration) claim() error {
 	path := it.Path(settingsFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if text, err = json.MarshalIndent(now, "", "  "); err != nil {
-			return err
-		}
 		if err := os.MkdirAll(it.Out, 0o755); err != nil {
 			return err
 		}
-		return renameio.WriteFile(path, append(text, '\n'), 0o644)
+		return report.WriteJSON(path, now)
 	}
 	if err != nil {
 		return err

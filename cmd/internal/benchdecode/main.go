@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/oreo-go/oreo/cmd/internal/peer"
 	"github.com/oreo-go/oreo/export/graph"
 )
 
@@ -92,10 +93,10 @@ func run(ctx context.Context, c config) error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
-	env := environment{dir: filepath.Join(work, "python"), python: c.python}
+	env := peer.Environment{Dir: filepath.Join(work, "python"), Given: c.python, Packages: pinned}
 	if c.model == "" {
 		var err error
-		if c.model, err = env.smolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+		if c.model, err = env.SmolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func run(ctx context.Context, c config) error {
 
 // measure runs all cells of one precision. Processes live as long as it does, so
 // that weights are read once.
-func (c config) measure(ctx context.Context, env environment, work string, dtype graph.Precision) ([]cell, error) {
+func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision) ([]cell, error) {
 	mine, err := openOurs(ctx, c.model, work, dtype, c.threads)
 	if err != nil {
 		return nil, err
@@ -123,11 +124,11 @@ func (c config) measure(ctx context.Context, env environment, work string, dtype
 	defer mine.close()
 	players := []player{mine}
 	for _, name := range c.peers {
-		p, err := env.start(ctx, name, c.model, work, dtype, c.threads)
+		p, err := start(ctx, env, name, c.model, work, dtype, c.threads)
 		if err != nil {
 			return nil, err
 		}
-		defer p.close()
+		defer p.Close()
 		players = append(players, p)
 	}
 	var cells []cell

@@ -28,7 +28,6 @@ type player interface {
 	name() string
 	bytes() int64 // weights that one step reads
 	run(task) (answer, error)
-	close()
 }
 
 // score is the best turn of one player.

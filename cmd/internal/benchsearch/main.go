@@ -27,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/oreo-go/oreo/cmd/internal/peer"
 	"github.com/oreo-go/oreo/runtime/jsonl"
 )
 
@@ -98,9 +99,9 @@ func run(ctx context.Context, c config) error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
-	env := environment{dir: filepath.Join(work, "python"), python: c.python}
+	env := peer.Environment{Dir: filepath.Join(work, "python"), Given: c.python, Packages: pinned}
 	if c.model == "" {
-		if c.model, err = env.smolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+		if c.model, err = env.SmolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
 			return err
 		}
 	}
@@ -112,11 +113,11 @@ func run(ctx context.Context, c config) error {
 	defer mine.close()
 	players := []player{mine}
 	for _, name := range c.peers {
-		p, err := env.start(ctx, name, c, work)
+		p, err := start(ctx, env, name, c, work)
 		if err != nil {
 			return err
 		}
-		defer p.close()
+		defer p.Close()
 		players = append(players, p)
 	}
 	fmt.Printf("%s, %d questions of %s, answers of at most %d steps and %d tokens, %d thread\n",

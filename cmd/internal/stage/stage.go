@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/oreo-go/oreo/cmd/internal/report"
 )
 
 // Stage is one step of the work.
@@ -169,12 +169,8 @@ func (r Runner) noteTime(title string, took time.Duration) error {
 		return err
 	}
 	seconds[title] = took.Seconds()
-	text, err := json.MarshalIndent(seconds, "", "  ")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(r.Path(timesFile)), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(r.Path(timesFile), append(text, '\n'), 0o644)
+	return report.WriteJSON(r.Path(timesFile), seconds)
 }
