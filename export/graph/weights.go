@@ -60,8 +60,7 @@ func (s stack) part(from, to int) ([]float32, error) {
 	for _, t := range s {
 		n := t.Len()
 		if lo, hi := max(from, 0), min(to, n); lo < hi {
-			size := t.DType.Size()
-			values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: []int{hi - lo}, Data: t.Data[lo*size : hi*size]}.Float32()
+			values, err := t.Slice(lo, hi)
 			if err != nil {
 				return nil, err
 			}

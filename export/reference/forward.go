@@ -251,8 +251,7 @@ func (p *pass) rows(name string, from, to int) []float64 {
 
 // slice reads elements [from, to) of a tensor.
 func slice(t safetensors.Tensor, from, to int) ([]float64, error) {
-	size := t.DType.Size()
-	values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float32()
+	values, err := t.Slice(from, to)
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)
