@@ -82,6 +82,10 @@ func (b *builder) table(first string, t onnx.TensorProto_DataType, more ...strin
 	if !ok {
 		return name
 	}
+	return b.store(name, t, w)
+}
+
+func (b *builder) store(name string, t onnx.TensorProto_DataType, w stack) string {
 	return b.initializer(name, t, w.shape(), func(out io.Writer) error {
 		for from := 0; from < w.len(); from += chunk {
 			values, err := w.part(from, min(from+chunk, w.len()))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -22,24 +23,43 @@ import (
 // to the device and back in every pass: right, but slow. A kv.Store over device
 // buffers is the place to change that.
 type Session struct {
+	path   string
+	graph  *graph
 	spec   engine.Spec
 	layout *layout
 	device device
-	run    *onnx.DynamicAdvancedSession
+	run    *loaded
 	cache  *kv.Host
 
 	plan    []buffer // in layout's order
 	answer  buffer
+	other   buffer // the empty answer of a pair that is not wanted
 	kv      []view // tensors of the cache
 	lens    []int32
+	rows    []int64
 	none    []float32
 	inputs  []onnx.Value // of the pass under way
 	outputs []onnx.Value
 }
 
+// loaded is a graph in onnxruntime's hands, which any number of sessions run, at
+// the same time too.
+type loaded struct {
+	*onnx.DynamicAdvancedSession
+	users atomic.Int32
+}
+
+// Destroy frees the graph with its last user.
+func (l *loaded) Destroy() error {
+	if l.users.Add(-1) > 0 {
+		return nil
+	}
+	return l.DynamicAdvancedSession.Destroy()
+}
+
 // Open loads the graph at path, checks it against spec and runs a self-test.
 // The caller ends with Close.
-func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
+func Open(path string, spec engine.Spec, opt Options) (*Session, error) {
 	dev, err := parseDevice(opt.Device)
 	if err != nil {
 		return nil, err
@@ -48,15 +68,35 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(path, g, spec, opt.Library, func(s *Session) error {
+		s.device = dev
+		return s.load(opt.Threads)
+	})
+}
+
+// Share opens a pair that s was opened as one half of as the other half, which
+// has a cache of its own and the same weights in memory.
+func (s *Session) Share(spec engine.Spec) (*Session, error) {
+	if s.layout.other == nil {
+		return nil, fmt.Errorf("%s: %w: it holds one model, not a pair", s.path, ErrGraph)
+	}
+	return open(s.path, s.graph, spec, "", func(twin *Session) error {
+		twin.device, twin.run = s.device, s.run
+		s.run.users.Add(1)
+		return nil
+	})
+}
+
+func open(path string, g *graph, spec engine.Spec, library string, load func(*Session) error) (_ *Session, err error) {
 	layout, err := layoutOf(g, spec)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if _, err := acquire(opt.Library); err != nil {
+	if _, err := acquire(library); err != nil {
 		return nil, err
 	}
 	s := &Session{
-		spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{}),
+		path: path, graph: g, spec: spec, layout: layout, cache: kv.NewHost(layout.kv, cMemory{}),
 		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
 	}
 	if layout.grouped() {
@@ -67,7 +107,7 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := s.load(path, opt.Threads); err != nil {
+	if err := load(s); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := s.selfTest(); err != nil {
@@ -76,7 +116,7 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	return s, nil
 }
 
-func (s *Session) load(path string, threads int) error {
+func (s *Session) load(threads int) error {
 	opts, err := onnx.NewSessionOptions()
 	if err != nil {
 		return err
@@ -105,8 +145,13 @@ func (s *Session) load(path string, threads int) error {
 			s.device = device{}
 		}
 	}
-	s.run, err = onnx.NewDynamicAdvancedSession(path, s.layout.inputs, s.layout.outputs, opts)
-	return err
+	run, err := onnx.NewDynamicAdvancedSession(s.path, s.layout.inputs, s.layout.outputs, opts)
+	if err != nil {
+		return err
+	}
+	s.run = &loaded{DynamicAdvancedSession: run}
+	s.run.users.Add(1)
+	return nil
 }
 
 // Spec implements engine.Model.
@@ -134,7 +179,7 @@ func (s *Session) Close() error {
 	for i := range s.kv {
 		err = errors.Join(err, s.kv[i].drop())
 	}
-	return errors.Join(err, s.answer.free(), s.cache.Resize(0, 0, nil), release())
+	return errors.Join(err, s.answer.free(), s.other.free(), s.cache.Resize(0, 0, nil), release())
 }
 
 // Forward implements engine.Model.
@@ -160,6 +205,16 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		return nil, err
 	}
 	s.outputs = append(s.outputs, v)
+	if s.layout.other != nil {
+		none, err := s.other.take(1)
+		if err != nil {
+			return nil, err
+		}
+		if v, err = s.other.view.of(none, elemFloat32, s.layout.other...); err != nil {
+			return nil, err
+		}
+		s.outputs = slices.Insert(s.outputs, s.layout.otherAt, v)
+	}
 	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
 		v, err := s.kv[t].of(s.cache.View(t, b.Lo, b.Lo+b.B), s.layout.kvElem,
@@ -186,8 +241,18 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 			err = put(s, i, b.IDs, rows, size)
 		case manifest.PositionIDs:
 			err = put(s, i, b.Pos, rows, size)
-		case manifest.OutRows:
+		case s.layout.asks:
 			err = put(s, i, out, int64(len(out)))
+		case manifest.OutRows, manifest.ValueRows: // of the answer that is not wanted
+			err = put(s, i, []int64{}, 0)
+		case manifest.CriticRows:
+			s.rows = s.rows[:0]
+			for row := range rows {
+				if s.layout.asks == manifest.ValueRows {
+					s.rows = append(s.rows, row)
+				}
+			}
+			err = put(s, i, s.rows, int64(len(s.rows)), 1)
 		case manifest.WriteIndices:
 			err = put(s, i, b.Write, rows)
 		case manifest.NonpadKVLen:
@@ -214,9 +279,10 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 	return nil
 }
 
-// put copies data into the plan's buffer i and adds it to the inputs.
+// put copies data into the plan's buffer i and adds it to the inputs. A value
+// without elements needs memory all the same.
 func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64) error {
-	mem, err := s.plan[i].take(len(data) * int(unsafe.Sizeof(data[0])))
+	mem, err := s.plan[i].take(max(1, len(data)) * int(unsafe.Sizeof(data[0])))
 	if err != nil {
 		return err
 	}

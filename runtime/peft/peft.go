@@ -255,6 +255,27 @@ func (a *Adapter) CheckBase(digest string) error {
 	return nil
 }
 
+// Change turns one model into another on the same base: the adapters of Plus
+// are added to it and those of Minus taken off. Both may be nil.
+type Change struct{ Plus, Minus *Adapter }
+
+// Part is an adapter and the factor of its product B A.
+type Part struct {
+	*Adapter
+	Factor float64
+}
+
+// Parts lists what is to be added.
+func (c Change) Parts() (parts []Part) {
+	if c.Plus != nil {
+		parts = append(parts, Part{c.Plus, c.Plus.Scale()})
+	}
+	if c.Minus != nil {
+		parts = append(parts, Part{c.Minus, -c.Minus.Scale()})
+	}
+	return parts
+}
+
 // checkTensors asks for every tensor of the adapter, in its shape, and no other.
 func (c *Config) checkTensors(file *safetensors.File, base *model.Config, head model.Head) error {
 	shapes := map[string][]int{}
