@@ -49,13 +49,15 @@ type Check struct {
 // ErrTolerance says that a graph ran but answers too far from a reference.
 var ErrTolerance = errors.New("out of tolerance")
 
-// Open loads the graph at path to run it as one of the manifest's Kinds.
-type Open func(path string, m *manifest.Manifest, kind manifest.Kind) (Runner, error)
+// Open loads the graph at path, which answers width numbers for a position: V for
+// a policy, 1 for a critic.
+type Open func(path string, m *manifest.Manifest, width int) (Runner, error)
 
 // Verify runs the graph in dir in every way the runtime does, a pair as policy
 // and as critic, and compares with the reference values recorded at export, and
 // with those of the trainer where the model came with any. It reports all checks,
-// and an error wrapping ErrTolerance that names those that failed.
+// and an error wrapping ErrTolerance that names those that failed, and the first
+// layer from which the graph goes astray.
 func Verify(ctx context.Context, dir string, open Open) ([]Check, error) {
 	m, err := manifest.Load(dir)
 	if err != nil {
@@ -78,10 +80,14 @@ func Verify(ctx context.Context, dir string, open Open) ([]Check, error) {
 			failed = append(failed, fmt.Sprintf("%s, %s, %s: %s", c.Reference, c.Kind, c.Mode, f))
 		}
 	}
-	if len(failed) > 0 {
-		return checks, fmt.Errorf("verify %s: %w: %s", dir, ErrTolerance, strings.Join(failed, "; "))
+	if len(failed) == 0 {
+		return checks, nil
 	}
-	return checks, nil
+	where, err := locate(dir, m, checks, open)
+	if err != nil {
+		where = fmt.Sprintf("the layer could not be found: %v", err)
+	}
+	return checks, fmt.Errorf("verify %s: %w: %s; %s", dir, ErrTolerance, where, strings.Join(failed, "; "))
 }
 
 // compareAll runs the graph as one kind in every mode, for each reference file.
@@ -93,7 +99,11 @@ func compareAll(ctx context.Context, dir string, m *manifest.Manifest, kind mani
 	if m.Kind == manifest.Pair && kind == manifest.Critic {
 		trainer = manifest.TrainerCriticFile
 	}
-	runner, err := open(filepath.Join(dir, manifest.GraphFile), m, kind)
+	width := 1
+	if kind == manifest.Policy {
+		width = m.Dims.Vocab
+	}
+	runner, err := open(filepath.Join(dir, manifest.GraphFile), m, width)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +142,8 @@ type mode struct {
 	take    func(pass, left int) int // tokens of a row with left to go, at most
 }
 
+const raggedMode = "ragged"
+
 var modes = []mode{
 	{"whole", false, func(_, left int) int { return left }},
 	{"chunks", false, func(_, _ int) int { return 5 }},
@@ -141,7 +153,7 @@ var modes = []mode{
 		}
 		return 1
 	}},
-	{"ragged", true, func(pass, _ int) int { return []int{7, 1, 3}[pass%3] }},
+	{raggedMode, true, func(pass, _ int) int { return []int{7, 1, 3}[pass%3] }},
 }
 
 // line is a row of the batch: the first n tokens of a sequence of the reference.

@@ -78,7 +78,7 @@ func verify(t *testing.T, kind manifest.Kind, harm func(*fake)) ([]Check, error)
 	defer src.Close()
 	f := &fake{ctx: t.Context(), model: src.models()[0]}
 	harm(f)
-	checks, err := Verify(t.Context(), c.Out, func(string, *manifest.Manifest, manifest.Kind) (Runner, error) { return f, nil })
+	checks, err := Verify(t.Context(), c.Out, func(string, *manifest.Manifest, int) (Runner, error) { return f, nil })
 	if !f.closed {
 		t.Error("the graph was not closed")
 	}

@@ -69,12 +69,8 @@ func printChecks(w io.Writer, checks []export.Check) {
 // session is an onnxruntime session as package export drives it.
 type session struct{ *ort.Session }
 
-func openGraph(path string, m *manifest.Manifest, kind manifest.Kind) (export.Runner, error) {
-	spec := engine.Spec{Width: 1, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}
-	if kind == manifest.Policy {
-		spec.Width = spec.Vocab
-	}
-	s, err := ort.Open(path, spec, ort.Options{})
+func openGraph(path string, m *manifest.Manifest, width int) (export.Runner, error) {
+	s, err := ort.Open(path, engine.Spec{Width: width, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}, ort.Options{})
 	if err != nil {
 		return nil, err
 	}

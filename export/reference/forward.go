@@ -35,6 +35,7 @@ type pass struct {
 	c        *model.Config
 	cos, sin matrix                        // [T][D/2]
 	observe  func(weight string, x matrix) // shown the input of every linear layer, if set
+	hidden   func(x matrix)                // shown the states that Trace returns, in order, if set
 	err      error                         // the first one; later steps do nothing
 }
 
@@ -65,17 +66,41 @@ func Importance(ctx context.Context, m Model, ids []int64) (map[string][]float32
 // values for a ValueHead.
 func Forward(ctx context.Context, m Model, ids []int64) ([][]float32, error) {
 	p := &pass{ctx: ctx, m: m, c: m.Config}
+	return p.answer(ids), p.err
+}
+
+func (p *pass) answer(ids []int64) [][]float32 {
 	x := p.backbone(ids)
-	var y matrix
 	switch {
-	case m.Head == model.ValueHead:
-		y = p.linear(model.ValueHeadName, "", x)
-	case m.Config.TieEmbeddings:
-		y = p.linear(model.EmbedName, "", scale(x, m.Config.LogitScale()))
-	default:
-		y = p.linear(model.LMHeadName, "", scale(x, m.Config.LogitScale()))
+	case p.m.Head == model.ValueHead:
+		return narrow(p.linear(model.ValueHeadName, "", x))
+	case p.c.TieEmbeddings:
+		return narrow(p.linear(model.EmbedName, "", scale(x, p.c.LogitScale())))
 	}
-	return narrow(y), p.err
+	return narrow(p.linear(model.LMHeadName, "", scale(x, p.c.LogitScale())))
+}
+
+// Trace is Forward, and returns the hidden states on the way, [P][T][C]: the
+// embeddings, the residual stream behind attention and MLP of every layer, and
+// what the head reads. See PointName.
+func Trace(ctx context.Context, m Model, ids []int64) (answers [][]float32, hidden [][][]float32, err error) {
+	p := &pass{ctx: ctx, m: m, c: m.Config, hidden: func(x matrix) { hidden = append(hidden, narrow(x)) }}
+	return p.answer(ids), hidden, p.err
+}
+
+// PointName says what the i-th of the states is that Trace returns for a model of
+// that many layers.
+func PointName(i, layers int) string {
+	switch l := (i - 1) / 2; {
+	case i == 0:
+		return "embedding"
+	case i > 2*layers:
+		return "final norm"
+	case i%2 == 1:
+		return fmt.Sprintf("layer %d, attention", l)
+	default:
+		return fmt.Sprintf("layer %d, mlp", l)
+	}
 }
 
 // backbone returns the normalised hidden states [T][C].
@@ -87,13 +112,23 @@ func (p *pass) backbone(ids []int64) matrix {
 		}
 		p.cos, p.sin = append(p.cos, cos), append(p.sin, sin)
 	}
+	show := func(x matrix) {
+		if p.hidden != nil && p.err == nil {
+			p.hidden(x)
+		}
+	}
 	x := p.embed(ids)
+	show(x)
 	for l := range p.c.Layers {
 		name := fmt.Sprintf("model.layers.%d.", l)
 		p.add(x, p.attention(name+"self_attn.", p.norm(name+"input_layernorm.weight", x)))
+		show(x)
 		p.add(x, p.mlp(name+"mlp.", p.norm(name+"post_attention_layernorm.weight", x)))
+		show(x)
 	}
-	return p.norm("model.norm.weight", x)
+	x = p.norm("model.norm.weight", x)
+	show(x)
+	return x
 }
 
 func (p *pass) embed(ids []int64) matrix {

@@ -18,6 +18,10 @@ const (
 	lengthsName = "lengths"   // I64 [N]; absent where no row is padded
 	logitsName  = "logits"    // F32 [N, T, V]
 	valuesName  = "values"    // F32 [N, T]
+
+	// Behind either name, of the first sequence: F32 [T, P, C]; absent in a
+	// trainer's file.
+	hiddenSuffix = ".hidden"
 )
 
 // Reference holds sequences and what the model answers at each of their tokens.
@@ -25,6 +29,10 @@ type Reference struct {
 	IDs   [][]int64     // [N][T_n]
 	Want  [][][]float32 // [N][T_n][V] logits, or [N][T_n][1] values
 	Width int           // V or 1
+
+	// Hidden is what Trace returns for the first sequence, as another reference,
+	// of width P*C; nil where it was not recorded.
+	Hidden *Reference
 }
 
 // Record computes what models answer for sequences and writes it to path.
@@ -45,23 +53,46 @@ func Record(ctx context.Context, sequences [][]int64, path string, models ...Mod
 		if m.Head == model.LMHead {
 			width = m.Config.Vocab
 		}
+		name, shape := answerOf(m.Head), []int{n, t, width}
+		if m.Head == model.ValueHead {
+			shape = shape[:2]
+		}
 		answers := make([]float32, n*t*width)
 		for i, ids := range sequences {
-			want, err := Forward(ctx, m, ids)
+			want, hidden, err := Trace(ctx, m, ids)
 			if err != nil {
 				return fmt.Errorf("reference values: %w", err)
 			}
 			for j, row := range want {
 				copy(answers[(i*t+j)*width:], row)
 			}
+			if i == 0 {
+				tensors = append(tensors, byPosition(name+hiddenSuffix, hidden))
+			}
 		}
-		if m.Head == model.ValueHead {
-			tensors = append(tensors, safetensors.Float32Tensor(valuesName, []int{n, t}, answers))
-		} else {
-			tensors = append(tensors, safetensors.Float32Tensor(logitsName, []int{n, t, width}, answers))
-		}
+		tensors = append(tensors, safetensors.Float32Tensor(name, shape, answers))
 	}
 	return safetensors.Write(path, tensors, nil)
+}
+
+// answerOf is the name of a head's answers.
+func answerOf(head model.Head) string {
+	if head == model.ValueHead {
+		return valuesName
+	}
+	return logitsName
+}
+
+// byPosition turns [P][T][C] into a tensor [T, P, C].
+func byPosition(name string, hidden [][][]float32) safetensors.Tensor {
+	p, t, c := len(hidden), len(hidden[0]), len(hidden[0][0])
+	flat := make([]float32, 0, p*t*c)
+	for at := range t {
+		for _, point := range hidden {
+			flat = append(flat, point[at]...)
+		}
+	}
+	return safetensors.Float32Tensor(name, []int{t, p, c}, flat)
 }
 
 // Load reads a reference file for one kind of head: one that Record wrote, or one that a trainer
@@ -84,9 +115,9 @@ func parse(f *safetensors.File, head model.Head, vocab int) (*Reference, error) 
 	if err != nil {
 		return nil, err
 	}
-	name, width := logitsName, vocab
+	name, width := answerOf(head), vocab
 	if head == model.ValueHead {
-		name, width = valuesName, 1
+		width = 1
 	}
 	tensor, err := f.Get(name)
 	if err != nil {
@@ -108,7 +139,33 @@ func parse(f *safetensors.File, head model.Head, vocab int) (*Reference, error) 
 		}
 		r.Want = append(r.Want, answers)
 	}
-	return r, nil
+	r.Hidden, err = r.hidden(f, name+hiddenSuffix)
+	return r, err
+}
+
+// hidden reads the states of the first sequence, if there are any.
+func (r *Reference) hidden(f *safetensors.File, name string) (*Reference, error) {
+	if !f.Has(name) {
+		return nil, nil
+	}
+	tensor, err := f.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(tensor.Shape) != 3 || tensor.Shape[0] != len(r.IDs[0]) {
+		return nil, fmt.Errorf("tensor %s: shape %v, want [%d tokens, states, width]", name, tensor.Shape, len(r.IDs[0]))
+	}
+	flat, err := tensor.Float32()
+	if err != nil {
+		return nil, err
+	}
+	h := &Reference{IDs: r.IDs[:1], Width: tensor.Shape[1] * tensor.Shape[2]}
+	rows := make([][]float32, len(r.IDs[0]))
+	for i := range rows {
+		rows[i] = flat[i*h.Width : (i+1)*h.Width]
+	}
+	h.Want = [][][]float32{rows}
+	return h, nil
 }
 
 // tokens reads the sequences, cut to their lengths, and the padded sizes [n, t].
