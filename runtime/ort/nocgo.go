@@ -30,6 +30,9 @@ func Open(string, engine.Spec, Options) (*Session, error) { return nil, errNoCgo
 // Device is empty.
 func (s *Session) Device() string { return "" }
 
+// Fallback is nil.
+func (s *Session) Fallback() error { return nil }
+
 // TokenBytes is 0.
 func (s *Session) TokenBytes() int { return 0 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -17,24 +18,23 @@ import (
 )
 
 // Session is a loaded graph with its cache. It implements engine.Model.
-//
-// On CUDA the cache lies in host memory all the same, and onnxruntime copies it
-// to the device and back in every pass: right, but slow. A kv.Store over device
-// buffers is the place to change that.
 type Session struct {
-	spec   engine.Spec
-	layout *layout
-	device device
-	run    *onnx.DynamicAdvancedSession
-	cache  *kv.Host
+	spec     engine.Spec
+	layout   *layout
+	device   device
+	fallback error // why auto did not take the GPU
+	host     place
+	graph    *onnx.DynamicAdvancedSession
+	call     *call
+	cache    cache
 
 	plan    []buffer // in layout's order
 	answer  buffer
 	kv      []view // tensors of the cache
 	lens    []int32
 	none    []float32
-	inputs  []onnx.Value // of the pass under way
-	outputs []onnx.Value
+	inputs  []value // of the pass under way
+	outputs []value
 }
 
 // Open loads the graph at path, checks it against spec and runs a self-test.
@@ -43,6 +43,9 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	dev, err := parseDevice(opt.Device)
 	if err != nil {
 		return nil, err
+	}
+	if opt.GPU.MemoryLimit < 0 {
+		return nil, fmt.Errorf("%w: memory limit of %d bytes, want 0 (none) or more", ErrDevice, opt.GPU.MemoryLimit)
 	}
 	g, err := readGraph(path)
 	if err != nil {
@@ -56,32 +59,57 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 		return nil, err
 	}
 	s := &Session{
-		spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{}),
+		spec: spec, layout: layout, device: dev,
 		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
 	}
 	if layout.grouped() {
 		s.spec.TreeSlots = spec.MaxPositions // the operator asks for angles up to the last slot
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	if err := s.load(path, opt.Threads); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	err = s.load(path, opt)
+	if err != nil && dev.auto {
+		s.fallback, s.device = errors.Join(err, s.unload()), device{}
+		err = s.load(path, opt)
 	}
-	if err := s.selfTest(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
-func (s *Session) load(path string, threads int) error {
-	opts, err := onnx.NewSessionOptions()
+// load makes the graph ready on s.device.
+func (s *Session) load(path string, opt Options) (err error) {
+	opts, err := s.options(opt)
 	if err != nil {
 		return err
 	}
 	defer opts.Destroy()
+	if s.graph, err = onnx.NewDynamicAdvancedSession(path, nil, nil, opts); err != nil {
+		if strings.Contains(err.Error(), "fallback to CPU EP") {
+			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
+				ErrDevice, s.device, err)
+		} else if strings.Contains(err.Error(), "CUDA") {
+			err = fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+		}
+		return err
+	}
+	if s.call, err = newCall(s.graph, s.layout.inputs, s.layout.outputs); err != nil {
+		return err
+	}
+	if s.host, err = hostPlace(); err != nil {
+		return err
+	}
+	if s.cache, err = s.newCache(opt); err != nil {
+		return fmt.Errorf("cache on %s: %w", s.device, err)
+	}
+	return s.selfTest()
+}
+
+func (s *Session) options(opt Options) (*onnx.SessionOptions, error) {
+	opts, err := onnx.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	threads := opt.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -94,19 +122,33 @@ func (s *Session) load(path string, threads int) error {
 		opts.SetMemPattern(false),
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
+	if err == nil && s.device.cuda {
+		err = appendCUDA(opts, s.device.id, opt.GPU)
+	}
 	if err != nil {
-		return err
+		return nil, errors.Join(err, opts.Destroy())
 	}
-	if s.device.cuda {
-		if err := appendCUDA(opts, s.device.id); err != nil {
-			if !s.device.auto {
-				return err
-			}
-			s.device = device{}
-		}
+	return opts, nil
+}
+
+func (s *Session) newCache(opt Options) (cache, error) {
+	name := hostDevice
+	switch {
+	case s.device.cuda:
+		name = cudaDevice
+	case !opt.DeviceCache:
+		return hostCache{kv.NewHost(s.layout.kv, cMemory{}), s.host}, nil
 	}
-	s.run, err = onnx.NewDynamicAdvancedSession(path, s.layout.inputs, s.layout.outputs, opts)
-	return err
+	mem, err := newArena(s.call, name, s.device.id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newDeviceCache(s.layout.kv, mem)
+	if err != nil {
+		mem.free()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Spec implements engine.Model.
@@ -118,23 +160,37 @@ func (s *Session) Store() kv.Store { return s.cache }
 // Device is where the graph runs: cpu or cuda:N.
 func (s *Session) Device() string { return s.device.String() }
 
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for.
+func (s *Session) Fallback() error { return s.fallback }
+
 // TokenBytes is the cache's memory per token.
 func (s *Session) TokenBytes() int { return s.layout.kv.TokenBytes() }
 
 // Close frees the session. It must not run beside Forward.
-func (s *Session) Close() error {
-	var err error
-	if s.run != nil {
-		err = s.run.Destroy()
-		s.run = nil
-	}
+func (s *Session) Close() error { return errors.Join(s.unload(), release()) }
+
+// unload undoes load, however far that came.
+func (s *Session) unload() (err error) {
 	for i := range s.plan {
-		err = errors.Join(err, s.plan[i].free())
+		s.plan[i].free()
 	}
+	s.answer.free()
 	for i := range s.kv {
-		err = errors.Join(err, s.kv[i].drop())
+		s.kv[i].drop()
 	}
-	return errors.Join(err, s.answer.free(), s.cache.Resize(0, 0, nil), release())
+	if s.cache != nil {
+		err = s.cache.free()
+	}
+	if s.call != nil {
+		s.call.free()
+	}
+	if s.graph != nil {
+		err = errors.Join(err, s.graph.Destroy())
+	}
+	s.host.free()
+	s.cache, s.call, s.graph, s.host = nil, nil, nil, place{}
+	return err
 }
 
 // Forward implements engine.Model.
@@ -155,21 +211,22 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		return nil, err
 	}
 	shape := [2]int64{int64(len(out)), int64(s.spec.Width)}
-	v, err := s.answer.view.of(mem, elemFloat32, shape[:s.layout.answerDims]...)
+	v, err := s.answer.view.of(s.host, address(mem), len(mem), elemFloat32, shape[:s.layout.answerDims]...)
 	if err != nil {
 		return nil, err
 	}
 	s.outputs = append(s.outputs, v)
 	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
-		v, err := s.kv[t].of(s.cache.View(t, b.Lo, b.Lo+b.B), s.layout.kvElem,
-			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.Tokens()), int64(s.layout.kv.Dim))
+		at, bytes := s.cache.memory(t, b.Lo, b.Lo+b.B)
+		v, err := s.kv[t].of(s.cache.place(), at, bytes, s.layout.kvElem,
+			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.room()), int64(s.layout.kv.Dim))
 		if err != nil {
 			return nil, err
 		}
 		s.inputs, s.outputs = append(s.inputs, v), append(s.outputs, v)
 	}
-	if err := s.run.Run(s.inputs, s.outputs); err != nil {
+	if err := s.call.run(s.inputs, s.outputs); err != nil {
 		return nil, err
 	}
 	return as[float32](mem)[:len(b.Out)*s.spec.Width], nil
@@ -221,7 +278,7 @@ func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64)
 		return err
 	}
 	copy(as[T](mem), data)
-	v, err := s.plan[i].view.of(mem, s.layout.plan[i].elem, shape...)
+	v, err := s.plan[i].view.of(s.host, address(mem), len(mem), s.layout.plan[i].elem, shape...)
 	s.inputs = append(s.inputs, v)
 	return err
 }
