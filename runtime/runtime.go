@@ -56,6 +56,7 @@ func Chat(messages ...chat.Message) Prompt { return Prompt{Messages: messages} }
 // Model is what an opened Policy and Value have in common.
 type Model struct {
 	dir       string
+	kind      manifest.Kind // policy or critic
 	manifest  *manifest.Manifest
 	config    *model.Config
 	tokenizer *tokenizer.Tokenizer
@@ -67,11 +68,11 @@ type Model struct {
 }
 
 func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
-	m := &Model{dir: dir}
+	m := &Model{dir: dir, kind: kind}
 	if m.manifest, err = manifest.Load(dir); err != nil {
 		return nil, err
 	}
-	if m.manifest.Kind != kind {
+	if !slices.Contains(m.manifest.Kinds(), kind) {
 		return nil, fmt.Errorf("%s: %w: it is a %s, a %s is needed", dir, ErrKind, m.manifest.Kind, kind)
 	}
 	if m.config, err = model.LoadConfig(dir); err != nil {
@@ -83,19 +84,29 @@ func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
 	if m.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return nil, err
 	}
-	spec := engine.Spec{Width: 1, Vocab: m.manifest.Dims.Vocab, MaxPositions: m.manifest.Dims.MaxPositions}
-	if kind == manifest.Policy {
-		spec.Width = spec.Vocab
-	}
-	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
 	if err != nil {
 		return nil, err
 	}
-	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
-		return nil, errors.Join(err, m.session.Close())
-	}
 	m.findPrefix()
-	return m, nil
+	return m, m.start(opt)
+}
+
+// spec describes the model to the engine.
+func (m *Model) spec() engine.Spec {
+	spec := engine.Spec{Width: 1, Vocab: m.manifest.Dims.Vocab, MaxPositions: m.manifest.Dims.MaxPositions}
+	if m.kind == manifest.Policy {
+		spec.Width = spec.Vocab
+	}
+	return spec
+}
+
+// start puts an engine over the session.
+func (m *Model) start(opt Options) (err error) {
+	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
+		return errors.Join(err, m.session.Close())
+	}
+	return nil
 }
 
 // Close frees the model; calls under way fail with ErrClosed.
@@ -106,8 +117,14 @@ func (m *Model) Close() error {
 // Device is where the model runs: cpu or cuda:N.
 func (m *Model) Device() string { return m.session.Device() }
 
-// Source identifies the weights the model was made from: their SHA-256.
-func (m *Model) Source() string { return m.manifest.Source.SHA256 }
+// Source identifies the weights the model was made from: their SHA-256; for the
+// critic of a pair, that of its own.
+func (m *Model) Source() string {
+	if m.kind == manifest.Critic && m.manifest.Kind == manifest.Pair {
+		return m.manifest.Critic.SHA256
+	}
+	return m.manifest.Source.SHA256
+}
 
 // Tokenizer is the model's.
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }

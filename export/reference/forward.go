@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"golang.org/x/sync/errgroup"
 )
@@ -14,11 +16,23 @@ import (
 // matrix is [rows][columns]; here the rows are positions.
 type matrix [][]float64
 
+// Model is what is to be computed.
+type Model struct {
+	Config  *model.Config
+	Head    model.Head
+	Weights *safetensors.File
+
+	// ValueHead stands for the weight of that name, if it has data.
+	ValueHead safetensors.Tensor
+	// Change is applied to the linear layers of the backbone.
+	Change peft.Change
+}
+
 // pass is one forward pass over a sequence of T tokens.
 type pass struct {
 	ctx      context.Context
+	m        Model
 	c        *model.Config
-	weights  *safetensors.File
 	cos, sin matrix                        // [T][D/2]
 	observe  func(weight string, x matrix) // shown the input of every linear layer, if set
 	err      error                         // the first one; later steps do nothing
@@ -28,9 +42,9 @@ type pass struct {
 // each of its inputs over a sequence: by how much an error in that column of the
 // weight is multiplied. A thousandth of their average is added, so that inputs
 // that were silent count too.
-func Importance(ctx context.Context, c *model.Config, weights *safetensors.File, ids []int64) (map[string][]float32, error) {
+func Importance(ctx context.Context, m Model, ids []int64) (map[string][]float32, error) {
 	out := map[string][]float32{}
-	p := &pass{ctx: ctx, c: c, weights: weights, observe: func(name string, x matrix) {
+	p := &pass{ctx: ctx, m: m, c: m.Config, observe: func(name string, x matrix) {
 		var total float64
 		squares := make([]float64, len(x[0]))
 		for _, row := range x {
@@ -49,17 +63,17 @@ func Importance(ctx context.Context, c *model.Config, weights *safetensors.File,
 
 // Forward runs the model on one sequence and returns [T][V] logits, or [T][1]
 // values for a ValueHead.
-func Forward(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, ids []int64) ([][]float32, error) {
-	p := &pass{ctx: ctx, c: c, weights: weights}
+func Forward(ctx context.Context, m Model, ids []int64) ([][]float32, error) {
+	p := &pass{ctx: ctx, m: m, c: m.Config}
 	x := p.backbone(ids)
 	var y matrix
 	switch {
-	case head == model.ValueHead:
+	case m.Head == model.ValueHead:
 		y = p.linear(model.ValueHeadName, "", x)
-	case c.TieEmbeddings:
-		y = p.linear(model.EmbedName, "", scale(x, c.LogitScale()))
+	case m.Config.TieEmbeddings:
+		y = p.linear(model.EmbedName, "", scale(x, m.Config.LogitScale()))
 	default:
-		y = p.linear(model.LMHeadName, "", scale(x, c.LogitScale()))
+		y = p.linear(model.LMHeadName, "", scale(x, m.Config.LogitScale()))
 	}
 	return narrow(y), p.err
 }
@@ -185,19 +199,50 @@ func (p *pass) mlp(name string, x matrix) matrix {
 	return p.linear(name+"down_proj.weight", "", gate)
 }
 
-// linear is x W^T + b for W [out, in]; bias "" is none. Rows of W are shared out
-// over the processors and read once for all positions.
-func (p *pass) linear(name, bias string, x matrix) matrix {
+// get returns a weight.
+func (p *pass) get(name string) (t safetensors.Tensor, ok bool) {
 	if p.err != nil {
-		return nil
+		return t, false
 	}
-	w, err := p.weights.Get(name)
-	if err != nil {
-		p.err = err
+	if name == model.ValueHeadName && p.m.ValueHead.Data != nil {
+		return p.m.ValueHead, true
+	}
+	t, p.err = p.m.Weights.Get(name)
+	return t, p.err == nil
+}
+
+// linear is x W^T + b for W [out, in], and what adapters add; bias "" is none.
+func (p *pass) linear(name, bias string, x matrix) matrix {
+	w, ok := p.get(name)
+	if !ok {
 		return nil
 	}
 	if p.observe != nil {
 		p.observe(name, x)
+	}
+	y := p.times(w, bias, x)
+	module := strings.TrimSuffix(name, ".weight")
+	for _, part := range p.m.Change.Parts() {
+		a, hasA := part.Get(module + peft.A)
+		b, hasB := part.Get(module + peft.B)
+		if !hasA || !hasB {
+			continue
+		}
+		low := p.times(b, "", p.times(a, "", x))
+		for t := range low {
+			for i, v := range low[t] {
+				y[t][i] += part.Factor * v
+			}
+		}
+	}
+	return y
+}
+
+// times is x W^T + b. Rows of W are shared out over the processors and read once
+// for all positions.
+func (p *pass) times(w safetensors.Tensor, bias string, x matrix) matrix {
+	if p.err != nil {
+		return nil
 	}
 	out, in := w.Shape[0], w.Shape[1]
 	b := make([]float64, out)
@@ -235,12 +280,8 @@ func (p *pass) linear(name, bias string, x matrix) matrix {
 
 // rows reads rows [from, to) of a matrix; a vector is one row.
 func (p *pass) rows(name string, from, to int) []float64 {
-	if p.err != nil {
-		return nil
-	}
-	w, err := p.weights.Get(name)
-	if err != nil {
-		p.err = err
+	w, ok := p.get(name)
+	if !ok {
 		return nil
 	}
 	width := w.Shape[len(w.Shape)-1]
@@ -251,8 +292,7 @@ func (p *pass) rows(name string, from, to int) []float64 {
 
 // slice reads elements [from, to) of a tensor.
 func slice(t safetensors.Tensor, from, to int) ([]float64, error) {
-	size := t.DType.Size()
-	values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float32()
+	values, err := t.Slice(from, to)
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)

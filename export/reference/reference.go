@@ -27,46 +27,44 @@ type Reference struct {
 	Width int           // V or 1
 }
 
-// Record computes the answers for sequences and writes them to path.
-func Record(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, sequences [][]int64, path string) error {
-	r := &Reference{IDs: sequences, Width: 1}
-	if head == model.LMHead {
-		r.Width = c.Vocab
-	}
-	for _, ids := range sequences {
-		want, err := Forward(ctx, c, head, weights, ids)
-		if err != nil {
-			return fmt.Errorf("reference values: %w", err)
-		}
-		r.Want = append(r.Want, want)
-	}
-	return r.save(path, head)
-}
-
-func (r *Reference) save(path string, head model.Head) error {
-	n, t := len(r.IDs), 0
+// Record computes what models answer for sequences and writes it to path.
+func Record(ctx context.Context, sequences [][]int64, path string, models ...Model) error {
+	n, t := len(sequences), 0
 	lengths := make([]int64, n)
-	for i, ids := range r.IDs {
+	for i, ids := range sequences {
 		lengths[i] = int64(len(ids))
 		t = max(t, len(ids))
 	}
 	ids := make([]int64, n*t)
-	want := make([]float32, n*t*r.Width)
-	for i := range r.IDs {
-		copy(ids[i*t:], r.IDs[i])
-		for j, row := range r.Want[i] {
-			copy(want[(i*t+j)*r.Width:], row)
+	for i := range sequences {
+		copy(ids[i*t:], sequences[i])
+	}
+	tensors := []safetensors.Tensor{safetensors.Int64Tensor(idsName, []int{n, t}, ids), safetensors.Int64Tensor(lengthsName, []int{n}, lengths)}
+	for _, m := range models {
+		width := 1
+		if m.Head == model.LMHead {
+			width = m.Config.Vocab
+		}
+		answers := make([]float32, n*t*width)
+		for i, ids := range sequences {
+			want, err := Forward(ctx, m, ids)
+			if err != nil {
+				return fmt.Errorf("reference values: %w", err)
+			}
+			for j, row := range want {
+				copy(answers[(i*t+j)*width:], row)
+			}
+		}
+		if m.Head == model.ValueHead {
+			tensors = append(tensors, safetensors.Float32Tensor(valuesName, []int{n, t}, answers))
+		} else {
+			tensors = append(tensors, safetensors.Float32Tensor(logitsName, []int{n, t, width}, answers))
 		}
 	}
-	answer := safetensors.Float32Tensor(logitsName, []int{n, t, r.Width}, want)
-	if head == model.ValueHead {
-		answer = safetensors.Float32Tensor(valuesName, []int{n, t}, want)
-	}
-	return safetensors.Write(path, []safetensors.Tensor{
-		safetensors.Int64Tensor(idsName, []int{n, t}, ids), safetensors.Int64Tensor(lengthsName, []int{n}, lengths), answer}, nil)
+	return safetensors.Write(path, tensors, nil)
 }
 
-// Load reads a reference file: one that Record wrote, or one that a trainer
+// Load reads a reference file for one kind of head: one that Record wrote, or one that a trainer
 // recorded with the same names. vocab bounds the token ids.
 func Load(path string, head model.Head, vocab int) (*Reference, error) {
 	f, err := safetensors.Open(path)

@@ -42,7 +42,7 @@ func TestForward(t *testing.T) {
 				}
 				worst := 0.0
 				for i, ids := range r.IDs {
-					got, err := Forward(t.Context(), c, head, weights, ids)
+					got, err := Forward(t.Context(), Model{Config: c, Head: head, Weights: weights}, ids)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -67,7 +67,7 @@ func TestInterrupted(t *testing.T) {
 	for stop := range 7 * c.Layers {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		p := &pass{ctx: ctx, c: c, weights: weights, observe: func(string, matrix) {
+		p := &pass{ctx: ctx, c: c, m: Model{Weights: weights}, observe: func(string, matrix) {
 			if n == stop {
 				cancel()
 			}
@@ -84,7 +84,7 @@ func TestInterrupted(t *testing.T) {
 // layer are not, and no column counts nothing.
 func TestImportance(t *testing.T) {
 	c, weights, _ := open(t, "llama", "policy", model.LMHead)
-	got, err := Importance(t.Context(), c, weights, []int64{5, 6, 7, 8})
+	got, err := Importance(t.Context(), Model{Config: c, Weights: weights}, []int64{5, 6, 7, 8})
 	if err != nil || len(got) != 7*c.Layers {
 		t.Fatal(len(got), err)
 	}

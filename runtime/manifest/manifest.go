@@ -27,6 +27,9 @@ const (
 	DataFile      = "model.onnx.data"
 	ReferenceFile = "reference.safetensors"
 	TrainerFile   = "reference-trainer.safetensors" // only where the model came with one
+
+	// TrainerCriticFile is a pair's TrainerFile for the values.
+	TrainerCriticFile = "reference-trainer-critic.safetensors"
 )
 
 // Format is the version of oreo.json that this package reads and writes.
@@ -35,10 +38,12 @@ const Format = 1
 // Kind is what the graph answers.
 type Kind string
 
-// A policy answers next-token logits, a critic one value per token.
+// A policy answers next-token logits, a critic one value per token. A pair is
+// both in one graph, which share their weights.
 const (
 	Policy Kind = "policy"
 	Critic Kind = "critic"
+	Pair   Kind = "pair"
 )
 
 // Graph inputs and outputs. The KV cache has one tensor [B, K, M, D] per layer
@@ -46,7 +51,13 @@ const (
 const (
 	InputIDs    = "input_ids"    // i64 [B, S], right-padded
 	PositionIDs = "position_ids" // i64 [B, S], below Dims.MaxPositions
-	OutRows     = "out_rows"     // i64 [R], rows of [B*S] to answer for
+	OutRows     = "out_rows"     // i64 [R], rows of [B*S] to answer for; in a pair, with logits
+
+	// A pair has these besides; R and Q may be 0. The second is there if the
+	// critic is an adapter: the rows of the batch that it changes, which thereby
+	// become the critic's.
+	ValueRows  = "value_rows"  // i64 [Q], rows of [B*S] to answer for with values
+	CriticRows = "critic_rows" // i64 [G, 1], rows of [B]
 
 	WriteIndices = "write_indices"    // i64 [B], cache slot of a row's first new token
 	NonpadKVLen  = "nonpad_kv_seqlen" // i64 [B], slots in use after this call: write index + S
@@ -62,7 +73,7 @@ const (
 	PresentK = "present_k" // may be the buffer of past_k: the graph writes the new slots
 	PresentV = "present_v"
 	Logits   = "logits" // f32 [R, V]
-	Values   = "values" // f32 [R]
+	Values   = "values" // f32 [R], in a pair [Q]
 )
 
 // Element types, as Value.DType and Manifest.KVDType spell them.
@@ -92,9 +103,11 @@ type Manifest struct {
 	Dims      Dims      `json:"dims"`
 	Inputs    []Value   `json:"inputs"`
 	Outputs   []Value   `json:"outputs"`
-	Tolerance Tolerance `json:"tolerance"`
+	Tolerance Tolerance `json:"tolerance"` // of a pair: for the logits, and for
+	OfValues  Tolerance `json:"value_tolerance,omitzero"`
 	Source    Source    `json:"source"`
-	Files     []File    `json:"files"` // all but oreo.json itself
+	Critic    Source    `json:"critic_source,omitzero"` // of a pair
+	Files     []File    `json:"files"`                  // all but oreo.json itself
 }
 
 // Dims are the sizes the graph was built with, in elements.
@@ -175,6 +188,22 @@ func Load(dir string) (*Manifest, error) {
 	return &m, nil
 }
 
+// Kinds are the models in the artifact: one, or both of a pair.
+func (m *Manifest) Kinds() []Kind {
+	if m.Kind == Pair {
+		return []Kind{Policy, Critic}
+	}
+	return []Kind{m.Kind}
+}
+
+// Bounds are the tolerance for one of Kinds.
+func (m *Manifest) Bounds(of Kind) Tolerance {
+	if m.Kind == Pair && of == Critic {
+		return m.OfValues
+	}
+	return m.Tolerance
+}
+
 // Save writes dir/oreo.json. Equal manifests give equal bytes.
 func (m *Manifest) Save(dir string) error {
 	if err := m.validate(); err != nil {
@@ -234,8 +263,8 @@ func (m *Manifest) validate() error {
 	switch {
 	case m.Format != Format:
 		return fmt.Errorf("format is %d, this program reads %d: export again with this version", m.Format, Format)
-	case m.Kind != Policy && m.Kind != Critic:
-		return fmt.Errorf("kind is %q, want %q or %q", m.Kind, Policy, Critic)
+	case m.Kind != Policy && m.Kind != Critic && m.Kind != Pair:
+		return fmt.Errorf("kind is %q, want %q, %q or %q", m.Kind, Policy, Critic, Pair)
 	case m.KVDType != Float32 && m.KVDType != Float16:
 		return fmt.Errorf("kv_dtype is %q, want %q or %q", m.KVDType, Float32, Float16)
 	case len(m.Files) > maxFiles:

@@ -27,6 +27,9 @@ func Probe(string) (Info, error) { return Info{}, errNoCgo }
 // Open fails: the program was built without cgo.
 func Open(string, engine.Spec, Options) (*Session, error) { return nil, errNoCgo }
 
+// Share fails too.
+func (s *Session) Share(engine.Spec) (*Session, error) { return nil, errNoCgo }
+
 // Device is empty.
 func (s *Session) Device() string { return "" }
 

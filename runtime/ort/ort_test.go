@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -239,6 +240,47 @@ func TestGroupedLayout(t *testing.T) {
 		c.change(in)
 		if _, err := layoutOf(&graph{inputs: in, outputs: out}, spec); !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestPairLayout: a pair is opened as either of its models, which take the same
+// values in the same order.
+func TestPairLayout(t *testing.T) {
+	pairPorts := func() (in, out []port) {
+		in, out = ports()
+		in = append(in, port{"value_rows", elemInt64, []int64{free}}, port{"critic_rows", elemInt64, []int64{free, 1}})
+		return in, append(out, port{"values", elemFloat32, []int64{free}})
+	}
+	in, out := pairPorts()
+	policy, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: 9, Vocab: 9, MaxPositions: 10})
+	if err != nil || policy.asks != "out_rows" || policy.otherAt != 1 || policy.answerDims != 2 {
+		t.Errorf("%+v %v", policy, err)
+	}
+	critic, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: 1, Vocab: 9, MaxPositions: 10})
+	if err != nil || critic.asks != "value_rows" || critic.otherAt != 0 || critic.answerDims != 1 || !slices.Equal(critic.other, []int64{0, 9}) {
+		t.Errorf("%+v %v", critic, err)
+	}
+	if !slices.Equal(policy.inputs, critic.inputs) || !slices.Equal(policy.outputs, critic.outputs) {
+		t.Errorf("%v %v\n%v %v", policy.inputs, policy.outputs, critic.inputs, critic.outputs)
+	}
+	for name, c := range map[string]struct {
+		change func(in, out []port)
+		want   string
+	}{
+		"no rows":     {func(in, _ []port) { in[7].name = "other" }, `"values" and input "value_rows" go together`},
+		"wrong rank":  {func(in, _ []port) { in[8].dims = []int64{free} }, `"critic_rows" has element type 7 and 1 dimensions`},
+		"wrong type":  {func(in, _ []port) { in[7].elem = elemInt32 }, `"value_rows" has element type 6`},
+		"one answer":  {func(_, out []port) { out[3].name = "other" }, `"values" and input "value_rows" go together`},
+		"other width": {func(_, out []port) { out[0].dims = []int64{free, 8} }, `"logits" answers 8 numbers`},
+		"values wide": {func(_, out []port) { out[3].dims = []int64{free, 2} }, `"values" has element type 1 and 2 dimensions`},
+	} {
+		in, out := pairPorts()
+		c.change(in, out)
+		for _, width := range []int{9, 1} {
+			if _, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: width, Vocab: 9, MaxPositions: 10}); !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s, width %d: %v, want %q", name, width, err, c.want)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -19,27 +20,47 @@ import (
 
 // Session is a loaded graph with its cache. It implements engine.Model.
 type Session struct {
+	path     string
+	opt      Options
+	graph    *graph
 	spec     engine.Spec
 	layout   *layout
 	device   device
 	fallback error // why auto did not take the GPU
 	host     place
-	graph    *onnx.DynamicAdvancedSession
+	native   *native
 	call     *call
 	cache    cache
 
 	plan    []buffer // in layout's order
 	answer  buffer
+	other   buffer // the empty answer of a pair that is not wanted
 	kv      []view // tensors of the cache
 	lens    []int32
+	rows    []int64
 	none    []float32
 	inputs  []value // of the pass under way
 	outputs []value
 }
 
+// native is a graph in onnxruntime's hands, which any number of sessions run, at
+// the same time too.
+type native struct {
+	*onnx.DynamicAdvancedSession
+	users atomic.Int32
+}
+
+// release frees the graph with its last user.
+func (n *native) release() error {
+	if n.users.Add(-1) > 0 {
+		return nil
+	}
+	return n.Destroy()
+}
+
 // Open loads the graph at path, checks it against spec and runs a self-test.
 // The caller ends with Close.
-func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
+func Open(path string, spec engine.Spec, opt Options) (*Session, error) {
 	dev, err := parseDevice(opt.Device)
 	if err != nil {
 		return nil, err
@@ -51,39 +72,77 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	layout, err := layoutOf(g, spec)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	return open(&Session{path: path, opt: opt, graph: g, spec: spec, device: dev})
+}
+
+// Share opens a pair that s was opened as one half of as the other half, which
+// has a cache of its own and the same weights in memory.
+func (s *Session) Share(spec engine.Spec) (*Session, error) {
+	if s.layout.other == nil {
+		return nil, fmt.Errorf("%s: %w: it holds one model, not a pair", s.path, ErrGraph)
 	}
-	if _, err := acquire(opt.Library); err != nil {
+	s.native.users.Add(1)
+	return open(&Session{path: s.path, opt: s.opt, graph: s.graph, spec: spec, device: s.device, fallback: s.fallback, native: s.native})
+}
+
+// open makes s ready, or frees what it holds. A native graph that is there already
+// is shared.
+func open(s *Session) (_ *Session, err error) {
+	acquired := false
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.path, errors.Join(err, s.unload()))
+			if acquired {
+				err = errors.Join(err, release())
+			}
+		}
+	}()
+	if s.layout, err = layoutOf(s.graph, s.spec); err != nil {
 		return nil, err
 	}
-	s := &Session{
-		spec: spec, layout: layout, device: dev,
-		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
+	if _, err := acquire(s.opt.Library); err != nil {
+		return nil, err
 	}
-	if layout.grouped() {
-		s.spec.TreeSlots = spec.MaxPositions // the operator asks for angles up to the last slot
+	acquired = true
+	s.plan, s.kv = make([]buffer, len(s.layout.plan)), make([]view, s.layout.kv.Tensors)
+	if s.layout.grouped() {
+		s.spec.TreeSlots = s.spec.MaxPositions // the operator asks for angles up to the last slot
 	}
-	err = s.load(path, opt)
-	if err != nil && dev.auto {
+	err = s.load()
+	if err != nil && s.device.auto && s.device.cuda {
 		s.fallback, s.device = errors.Join(err, s.unload()), device{}
-		err = s.load(path, opt)
+		err = s.load()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, s.Close()))
-	}
-	return s, nil
+	return s, err
 }
 
 // load makes the graph ready on s.device.
-func (s *Session) load(path string, opt Options) (err error) {
-	opts, err := s.options(opt)
+func (s *Session) load() (err error) {
+	if s.native == nil {
+		if err := s.loadNative(); err != nil {
+			return err
+		}
+	}
+	if s.call, err = newCall(s.native.DynamicAdvancedSession, s.layout.inputs, s.layout.outputs); err != nil {
+		return err
+	}
+	if s.host, err = hostPlace(); err != nil {
+		return err
+	}
+	if s.cache, err = s.newCache(); err != nil {
+		return fmt.Errorf("cache on %s: %w", s.device, err)
+	}
+	return s.selfTest()
+}
+
+func (s *Session) loadNative() error {
+	opts, err := s.options()
 	if err != nil {
 		return err
 	}
 	defer opts.Destroy()
-	if s.graph, err = onnx.NewDynamicAdvancedSession(path, nil, nil, opts); err != nil {
+	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
+	if err != nil {
 		if strings.Contains(err.Error(), "fallback to CPU EP") {
 			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
 				ErrDevice, s.device, err)
@@ -92,24 +151,17 @@ func (s *Session) load(path string, opt Options) (err error) {
 		}
 		return err
 	}
-	if s.call, err = newCall(s.graph, s.layout.inputs, s.layout.outputs); err != nil {
-		return err
-	}
-	if s.host, err = hostPlace(); err != nil {
-		return err
-	}
-	if s.cache, err = s.newCache(opt); err != nil {
-		return fmt.Errorf("cache on %s: %w", s.device, err)
-	}
-	return s.selfTest()
+	s.native = &native{DynamicAdvancedSession: run}
+	s.native.users.Add(1)
+	return nil
 }
 
-func (s *Session) options(opt Options) (*onnx.SessionOptions, error) {
+func (s *Session) options() (*onnx.SessionOptions, error) {
 	opts, err := onnx.NewSessionOptions()
 	if err != nil {
 		return nil, err
 	}
-	threads := opt.Threads
+	threads := s.opt.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -123,7 +175,7 @@ func (s *Session) options(opt Options) (*onnx.SessionOptions, error) {
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
 	if err == nil && s.device.cuda {
-		err = appendCUDA(opts, s.device.id, opt.GPU)
+		err = appendCUDA(opts, s.device.id, s.opt.GPU)
 	}
 	if err != nil {
 		return nil, errors.Join(err, opts.Destroy())
@@ -131,12 +183,12 @@ func (s *Session) options(opt Options) (*onnx.SessionOptions, error) {
 	return opts, nil
 }
 
-func (s *Session) newCache(opt Options) (cache, error) {
+func (s *Session) newCache() (cache, error) {
 	name := hostDevice
 	switch {
 	case s.device.cuda:
 		name = cudaDevice
-	case !opt.DeviceCache:
+	case !s.opt.DeviceCache:
 		return hostCache{kv.NewHost(s.layout.kv, cMemory{}), s.host}, nil
 	}
 	mem, err := newArena(s.call, name, s.device.id)
@@ -176,6 +228,7 @@ func (s *Session) unload() (err error) {
 		s.plan[i].free()
 	}
 	s.answer.free()
+	s.other.free()
 	for i := range s.kv {
 		s.kv[i].drop()
 	}
@@ -185,11 +238,11 @@ func (s *Session) unload() (err error) {
 	if s.call != nil {
 		s.call.free()
 	}
-	if s.graph != nil {
-		err = errors.Join(err, s.graph.Destroy())
+	if s.native != nil {
+		err = errors.Join(err, s.native.release())
 	}
 	s.host.free()
-	s.cache, s.call, s.graph, s.host = nil, nil, nil, place{}
+	s.cache, s.call, s.native, s.host = nil, nil, nil, place{}
 	return err
 }
 
@@ -216,6 +269,16 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		return nil, err
 	}
 	s.outputs = append(s.outputs, v)
+	if s.layout.other != nil {
+		none, err := s.other.take(1)
+		if err != nil {
+			return nil, err
+		}
+		if v, err = s.other.view.of(s.host, address(none), len(none), elemFloat32, s.layout.other...); err != nil {
+			return nil, err
+		}
+		s.outputs = slices.Insert(s.outputs, s.layout.otherAt, v)
+	}
 	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
 		at, bytes := s.cache.memory(t, b.Lo, b.Lo+b.B)
@@ -243,8 +306,18 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 			err = put(s, i, b.IDs, rows, size)
 		case manifest.PositionIDs:
 			err = put(s, i, b.Pos, rows, size)
-		case manifest.OutRows:
+		case s.layout.asks:
 			err = put(s, i, out, int64(len(out)))
+		case manifest.OutRows, manifest.ValueRows: // of the answer that is not wanted
+			err = put(s, i, []int64{}, 0)
+		case manifest.CriticRows:
+			s.rows = s.rows[:0]
+			for row := range rows {
+				if s.layout.asks == manifest.ValueRows {
+					s.rows = append(s.rows, row)
+				}
+			}
+			err = put(s, i, s.rows, int64(len(s.rows)), 1)
 		case manifest.WriteIndices:
 			err = put(s, i, b.Write, rows)
 		case manifest.NonpadKVLen:
@@ -271,9 +344,10 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 	return nil
 }
 
-// put copies data into the plan's buffer i and adds it to the inputs.
+// put copies data into the plan's buffer i and adds it to the inputs. A value
+// without elements needs memory all the same.
 func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64) error {
-	mem, err := s.plan[i].take(len(data) * int(unsafe.Sizeof(data[0])))
+	mem, err := s.plan[i].take(max(1, len(data)) * int(unsafe.Sizeof(data[0])))
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,12 @@ func (t Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
+// Slice returns a copy of elements [from, to) as Float32 does.
+func (t Tensor) Slice(from, to int) ([]float32, error) {
+	size := t.DType.Size()
+	return Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float32()
+}
+
 // Float32Tensor makes a tensor of float32 values.
 func Float32Tensor(name string, shape []int, values []float32) Tensor {
 	data := make([]byte, 4*len(values))

@@ -24,7 +24,7 @@ const (
 
 // shared are the packages of runtime that need no native library and that the
 // other rooms may use.
-var shared = []string{"runtime/model", "runtime/safetensors", "runtime/tokenizer", "runtime/chat", "runtime/traj", "runtime/jsonl", "runtime/manifest"}
+var shared = []string{"runtime/model", "runtime/safetensors", "runtime/tokenizer", "runtime/chat", "runtime/traj", "runtime/jsonl", "runtime/manifest", "runtime/peft"}
 
 // records are those that the rooms without models may use: text in, text out.
 var records = []string{"runtime/jsonl", "runtime/traj", "runtime/chat"}
@@ -45,6 +45,7 @@ var rooms = []struct {
 	{path: "runtime/traj", may: shared, pureGo: true},
 	{path: "runtime/jsonl", may: shared, pureGo: true},
 	{path: "runtime/manifest", may: shared, pureGo: true},
+	{path: "runtime/peft", may: shared, pureGo: true},
 	{path: "train", may: append([]string{"train", "math/step"}, shared...), native: []string{gotch}},
 	{path: "train/data", may: append([]string{"train/data", "math/step"}, shared...), pureGo: true},
 	{path: "train/track", may: []string{"train/track"}, pureGo: true},
