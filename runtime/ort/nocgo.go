@@ -33,6 +33,9 @@ func (s *Session) Share(engine.Spec) (*Session, error) { return nil, errNoCgo }
 // Device is empty.
 func (s *Session) Device() string { return "" }
 
+// Fallback is nil.
+func (s *Session) Fallback() error { return nil }
+
 // TokenBytes is 0.
 func (s *Session) TokenBytes() int { return 0 }
 

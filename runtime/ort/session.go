@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -18,18 +19,18 @@ import (
 )
 
 // Session is a loaded graph with its cache. It implements engine.Model.
-//
-// On CUDA the cache lies in host memory all the same, and onnxruntime copies it
-// to the device and back in every pass: right, but slow. A kv.Store over device
-// buffers is the place to change that.
 type Session struct {
-	path   string
-	graph  *graph
-	spec   engine.Spec
-	layout *layout
-	device device
-	run    *loaded
-	cache  *kv.Host
+	path     string
+	opt      Options
+	graph    *graph
+	spec     engine.Spec
+	layout   *layout
+	device   device
+	fallback error // why auto did not take the GPU
+	host     place
+	native   *native
+	call     *call
+	cache    cache
 
 	plan    []buffer // in layout's order
 	answer  buffer
@@ -38,23 +39,23 @@ type Session struct {
 	lens    []int32
 	rows    []int64
 	none    []float32
-	inputs  []onnx.Value // of the pass under way
-	outputs []onnx.Value
+	inputs  []value // of the pass under way
+	outputs []value
 }
 
-// loaded is a graph in onnxruntime's hands, which any number of sessions run, at
+// native is a graph in onnxruntime's hands, which any number of sessions run, at
 // the same time too.
-type loaded struct {
+type native struct {
 	*onnx.DynamicAdvancedSession
 	users atomic.Int32
 }
 
-// Destroy frees the graph with its last user.
-func (l *loaded) Destroy() error {
-	if l.users.Add(-1) > 0 {
+// release frees the graph with its last user.
+func (n *native) release() error {
+	if n.users.Add(-1) > 0 {
 		return nil
 	}
-	return l.DynamicAdvancedSession.Destroy()
+	return n.Destroy()
 }
 
 // Open loads the graph at path, checks it against spec and runs a self-test.
@@ -64,14 +65,14 @@ func Open(path string, spec engine.Spec, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opt.GPU.MemoryLimit < 0 {
+		return nil, fmt.Errorf("%w: memory limit of %d bytes, want 0 (none) or more", ErrDevice, opt.GPU.MemoryLimit)
+	}
 	g, err := readGraph(path)
 	if err != nil {
 		return nil, err
 	}
-	return open(path, g, spec, opt.Library, func(s *Session) error {
-		s.device = dev
-		return s.load(opt.Threads)
-	})
+	return open(&Session{path: path, opt: opt, graph: g, spec: spec, device: dev})
 }
 
 // Share opens a pair that s was opened as one half of as the other half, which
@@ -80,48 +81,87 @@ func (s *Session) Share(spec engine.Spec) (*Session, error) {
 	if s.layout.other == nil {
 		return nil, fmt.Errorf("%s: %w: it holds one model, not a pair", s.path, ErrGraph)
 	}
-	return open(s.path, s.graph, spec, "", func(twin *Session) error {
-		twin.device, twin.run = s.device, s.run
-		s.run.users.Add(1)
-		return nil
-	})
+	s.native.users.Add(1)
+	return open(&Session{path: s.path, opt: s.opt, graph: s.graph, spec: spec, device: s.device, fallback: s.fallback, native: s.native})
 }
 
-func open(path string, g *graph, spec engine.Spec, library string, load func(*Session) error) (_ *Session, err error) {
-	layout, err := layoutOf(g, spec)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if _, err := acquire(library); err != nil {
-		return nil, err
-	}
-	s := &Session{
-		path: path, graph: g, spec: spec, layout: layout, cache: kv.NewHost(layout.kv, cMemory{}),
-		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
-	}
-	if layout.grouped() {
-		s.spec.TreeSlots = spec.MaxPositions // the operator asks for angles up to the last slot
-	}
+// open makes s ready, or frees what it holds. A native graph that is there already
+// is shared.
+func open(s *Session) (_ *Session, err error) {
+	acquired := false
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = fmt.Errorf("%s: %w", s.path, errors.Join(err, s.unload()))
+			if acquired {
+				err = errors.Join(err, release())
+			}
 		}
 	}()
-	if err := load(s); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if s.layout, err = layoutOf(s.graph, s.spec); err != nil {
+		return nil, err
 	}
-	if err := s.selfTest(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if _, err := acquire(s.opt.Library); err != nil {
+		return nil, err
 	}
-	return s, nil
+	acquired = true
+	s.plan, s.kv = make([]buffer, len(s.layout.plan)), make([]view, s.layout.kv.Tensors)
+	if s.layout.grouped() {
+		s.spec.TreeSlots = s.spec.MaxPositions // the operator asks for angles up to the last slot
+	}
+	err = s.load()
+	if err != nil && s.device.auto && s.device.cuda {
+		s.fallback, s.device = errors.Join(err, s.unload()), device{}
+		err = s.load()
+	}
+	return s, err
 }
 
-func (s *Session) load(threads int) error {
-	opts, err := onnx.NewSessionOptions()
+// load makes the graph ready on s.device.
+func (s *Session) load() (err error) {
+	if s.native == nil {
+		if err := s.loadNative(); err != nil {
+			return err
+		}
+	}
+	if s.call, err = newCall(s.native.DynamicAdvancedSession, s.layout.inputs, s.layout.outputs); err != nil {
+		return err
+	}
+	if s.host, err = hostPlace(); err != nil {
+		return err
+	}
+	if s.cache, err = s.newCache(); err != nil {
+		return fmt.Errorf("cache on %s: %w", s.device, err)
+	}
+	return s.selfTest()
+}
+
+func (s *Session) loadNative() error {
+	opts, err := s.options()
 	if err != nil {
 		return err
 	}
 	defer opts.Destroy()
+	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
+	if err != nil {
+		if strings.Contains(err.Error(), "fallback to CPU EP") {
+			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
+				ErrDevice, s.device, err)
+		} else if strings.Contains(err.Error(), "CUDA") {
+			err = fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+		}
+		return err
+	}
+	s.native = &native{DynamicAdvancedSession: run}
+	s.native.users.Add(1)
+	return nil
+}
+
+func (s *Session) options() (*onnx.SessionOptions, error) {
+	opts, err := onnx.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	threads := s.opt.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -134,24 +174,33 @@ func (s *Session) load(threads int) error {
 		opts.SetMemPattern(false),
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
+	if err == nil && s.device.cuda {
+		err = appendCUDA(opts, s.device.id, s.opt.GPU)
+	}
 	if err != nil {
-		return err
+		return nil, errors.Join(err, opts.Destroy())
 	}
-	if s.device.cuda {
-		if err := appendCUDA(opts, s.device.id); err != nil {
-			if !s.device.auto {
-				return err
-			}
-			s.device = device{}
-		}
+	return opts, nil
+}
+
+func (s *Session) newCache() (cache, error) {
+	name := hostDevice
+	switch {
+	case s.device.cuda:
+		name = cudaDevice
+	case !s.opt.DeviceCache:
+		return hostCache{kv.NewHost(s.layout.kv, cMemory{}), s.host}, nil
 	}
-	run, err := onnx.NewDynamicAdvancedSession(s.path, s.layout.inputs, s.layout.outputs, opts)
+	mem, err := newArena(s.call, name, s.device.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.run = &loaded{DynamicAdvancedSession: run}
-	s.run.users.Add(1)
-	return nil
+	c, err := newDeviceCache(s.layout.kv, mem)
+	if err != nil {
+		mem.free()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Spec implements engine.Model.
@@ -163,23 +212,38 @@ func (s *Session) Store() kv.Store { return s.cache }
 // Device is where the graph runs: cpu or cuda:N.
 func (s *Session) Device() string { return s.device.String() }
 
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for.
+func (s *Session) Fallback() error { return s.fallback }
+
 // TokenBytes is the cache's memory per token.
 func (s *Session) TokenBytes() int { return s.layout.kv.TokenBytes() }
 
 // Close frees the session. It must not run beside Forward.
-func (s *Session) Close() error {
-	var err error
-	if s.run != nil {
-		err = s.run.Destroy()
-		s.run = nil
-	}
+func (s *Session) Close() error { return errors.Join(s.unload(), release()) }
+
+// unload undoes load, however far that came.
+func (s *Session) unload() (err error) {
 	for i := range s.plan {
-		err = errors.Join(err, s.plan[i].free())
+		s.plan[i].free()
 	}
+	s.answer.free()
+	s.other.free()
 	for i := range s.kv {
-		err = errors.Join(err, s.kv[i].drop())
+		s.kv[i].drop()
 	}
-	return errors.Join(err, s.answer.free(), s.other.free(), s.cache.Resize(0, 0, nil), release())
+	if s.cache != nil {
+		err = s.cache.free()
+	}
+	if s.call != nil {
+		s.call.free()
+	}
+	if s.native != nil {
+		err = errors.Join(err, s.native.release())
+	}
+	s.host.free()
+	s.cache, s.call, s.native, s.host = nil, nil, nil, place{}
+	return err
 }
 
 // Forward implements engine.Model.
@@ -200,7 +264,7 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		return nil, err
 	}
 	shape := [2]int64{int64(len(out)), int64(s.spec.Width)}
-	v, err := s.answer.view.of(mem, elemFloat32, shape[:s.layout.answerDims]...)
+	v, err := s.answer.view.of(s.host, address(mem), len(mem), elemFloat32, shape[:s.layout.answerDims]...)
 	if err != nil {
 		return nil, err
 	}
@@ -210,21 +274,22 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v, err = s.other.view.of(none, elemFloat32, s.layout.other...); err != nil {
+		if v, err = s.other.view.of(s.host, address(none), len(none), elemFloat32, s.layout.other...); err != nil {
 			return nil, err
 		}
 		s.outputs = slices.Insert(s.outputs, s.layout.otherAt, v)
 	}
 	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
-		v, err := s.kv[t].of(s.cache.View(t, b.Lo, b.Lo+b.B), s.layout.kvElem,
-			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.Tokens()), int64(s.layout.kv.Dim))
+		at, bytes := s.cache.memory(t, b.Lo, b.Lo+b.B)
+		v, err := s.kv[t].of(s.cache.place(), at, bytes, s.layout.kvElem,
+			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.room()), int64(s.layout.kv.Dim))
 		if err != nil {
 			return nil, err
 		}
 		s.inputs, s.outputs = append(s.inputs, v), append(s.outputs, v)
 	}
-	if err := s.run.Run(s.inputs, s.outputs); err != nil {
+	if err := s.call.run(s.inputs, s.outputs); err != nil {
 		return nil, err
 	}
 	return as[float32](mem)[:len(b.Out)*s.spec.Width], nil
@@ -287,7 +352,7 @@ func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64)
 		return err
 	}
 	copy(as[T](mem), data)
-	v, err := s.plan[i].view.of(mem, s.layout.plan[i].elem, shape...)
+	v, err := s.plan[i].view.of(s.host, address(mem), len(mem), s.layout.plan[i].elem, shape...)
 	s.inputs = append(s.inputs, v)
 	return err
 }
