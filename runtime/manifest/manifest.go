@@ -13,10 +13,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // Names of the files in an artifact. Beside them lie config.json,
@@ -160,20 +164,15 @@ type File struct {
 // are there with their sizes. It does not hash them: see CheckHashes.
 func Load(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, Name)
-	f, err := os.Open(path)
+	text, err := bounded.ReadFile(path, maxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: no %s: not a folder made by oreo-export policy or oreo-export critic", dir, Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	dec := json.NewDecoder(io.LimitReader(f, maxJSON))
-	var m Manifest
-	if err := dec.Decode(&m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := m.validate(); err != nil {
+	m, err := parse(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, file := range m.Files {
@@ -181,11 +180,22 @@ func Load(dir string) (*Manifest, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w; %s lists it: export again", err, Name)
 		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: not a regular file; export again", filepath.Join(dir, file.Name))
+		}
 		if info.Size() != file.Size {
 			return nil, fmt.Errorf("%s: %d bytes, %s says %d: the file was cut or changed; export again", filepath.Join(dir, file.Name), info.Size(), Name, file.Size)
 		}
 	}
-	return &m, nil
+	return m, nil
+}
+
+func parse(text []byte) (*Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, err
+	}
+	return &m, m.validate()
 }
 
 // Kinds are the models in the artifact: one, or both of a pair.
@@ -265,6 +275,8 @@ func (m *Manifest) validate() error {
 		return fmt.Errorf("format is %d, this program reads %d: export again with this version", m.Format, Format)
 	case m.Kind != Policy && m.Kind != Critic && m.Kind != Pair:
 		return fmt.Errorf("kind is %q, want %q, %q or %q", m.Kind, Policy, Critic, Pair)
+	case !slices.Contains([]string{"fp32", "fp16", "int8", "int4"}, m.DType):
+		return fmt.Errorf("dtype is %q, want fp32, fp16, int8 or int4", m.DType)
 	case m.KVDType != Float32 && m.KVDType != Float16:
 		return fmt.Errorf("kv_dtype is %q, want %q or %q", m.KVDType, Float32, Float16)
 	case len(m.Files) > maxFiles:
@@ -281,16 +293,50 @@ func (m *Manifest) validate() error {
 			return fmt.Errorf("dims.%s is %d, want 1 to %d", n.field, n.v, maxDim)
 		}
 	}
+	if d.Heads%d.KVHeads != 0 {
+		return fmt.Errorf("dims.heads is %d, not a multiple of dims.kv_heads %d", d.Heads, d.KVHeads)
+	}
+	for field, values := range map[string][]Value{"inputs": m.Inputs, "outputs": m.Outputs} {
+		for _, v := range values {
+			if err := v.validate(); err != nil {
+				return fmt.Errorf("%s: %w", field, err)
+			}
+		}
+	}
 	listed := map[string]bool{}
 	for _, f := range m.Files {
 		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name {
 			return fmt.Errorf("files: %q is not a file name in this folder", f.Name)
+		}
+		if listed[f.Name] {
+			return fmt.Errorf("files: %s is listed twice", f.Name)
 		}
 		listed[f.Name] = true
 	}
 	for _, need := range []string{GraphFile, "config.json"} {
 		if !listed[need] {
 			return fmt.Errorf("files: %s is missing", need)
+		}
+	}
+	return nil
+}
+
+// validate checks that a shape is made of sizes and letters.
+func (v Value) validate() error {
+	if !slices.Contains([]string{Float32, Float16, Int64, Int32}, v.DType) {
+		return fmt.Errorf("dtype of %s is %q, want %s, %s, %s or %s", v.Name, v.DType, Float32, Float16, Int64, Int32)
+	}
+	for _, d := range v.Shape {
+		_, letter := d.(string)
+		number := math.NaN()
+		switch d := d.(type) {
+		case float64: // as JSON reads it
+			number = d
+		case int64:
+			number = float64(d)
+		}
+		if !letter && !(number >= 0 && number <= maxDim && number == math.Trunc(number)) {
+			return fmt.Errorf("shape of %s is %v, want letters and whole numbers up to %d", v.Name, v.Shape, maxDim)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oreo-go/oreo/runtime/bounded"
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 )
@@ -124,17 +125,10 @@ var harmless = []string{"peft_type", "task_type", "base_model_name_or_path", "r"
 // know must be off: null, false, 0 or empty.
 func ReadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, ConfigFile)
-	info, err := os.Stat(path)
+	text, err := bounded.ReadFile(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: an adapter folder in PEFT's form is needed", err)
 	}
-	if err == nil && info.Size() > maxConfig {
-		err = fmt.Errorf("%s: %d bytes, want at most %d", path, info.Size(), maxConfig)
-	}
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
