@@ -78,18 +78,44 @@ func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
 	if m.config, err = model.LoadConfig(dir); err != nil {
 		return nil, err
 	}
+	if err := agree(m.config, m.manifest.Dims); err != nil {
+		return nil, fmt.Errorf("%s: %w: export again", filepath.Join(dir, model.ConfigFile), err)
+	}
 	if m.tokenizer, err = tokenizer.Load(dir); err != nil {
 		return nil, err
+	}
+	if n, vocab := m.tokenizer.VocabSize(), m.manifest.Dims.Vocab; n > vocab {
+		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, dims.vocab in %s is %d: they are of different models", dir, n, manifest.Name, vocab)
 	}
 	if m.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return nil, err
 	}
-	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads, Manifest: m.manifest})
 	if err != nil {
 		return nil, err
 	}
 	m.findPrefix()
 	return m, m.start(opt)
+}
+
+// agree checks that a configuration is that of the graph.
+func agree(c *model.Config, d manifest.Dims) error {
+	for _, n := range []struct {
+		field       string
+		config, dim int
+	}{
+		{"hidden_size", c.Hidden, d.Hidden}, {"intermediate_size", c.Intermediate, d.Intermediate}, {"num_hidden_layers", c.Layers, d.Layers},
+		{"num_attention_heads", c.Heads, d.Heads}, {"num_key_value_heads", c.KVHeads, d.KVHeads}, {"head_dim", c.HeadDim, d.HeadDim},
+		{"vocab_size", c.Vocab, d.Vocab},
+	} {
+		if n.config != n.dim {
+			return fmt.Errorf("%s is %d, dims in %s say %d", n.field, n.config, manifest.Name, n.dim)
+		}
+	}
+	if string(c.Arch) != d.Arch {
+		return fmt.Errorf("model_type is %s, dims in %s say %q", c.Arch, manifest.Name, d.Arch)
+	}
+	return nil
 }
 
 // spec describes the model to the engine.

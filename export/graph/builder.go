@@ -15,8 +15,8 @@ import (
 
 // Names of constants that several nodes share.
 const (
-	cosTable   = "rotary.cos"
-	sinTable   = "rotary.sin"
+	cosTable   = manifest.CosTable
+	sinTable   = manifest.SinTable
 	queryShape = "shape.query" // [0, 0, H, D]
 	keyShape   = "shape.key"   // [0, 0, K, D]
 	mergeShape = "shape.merge" // [0, 0, H*D]

@@ -80,6 +80,12 @@ const (
 	Values   = "values" // f32 [R], in a pair [Q]
 )
 
+// The position table of a graph: two weights [Dims.MaxPositions, HeadDim/2].
+const (
+	CosTable = "rotary.cos"
+	SinTable = "rotary.sin"
+)
+
 // Element types, as Value.DType and Manifest.KVDType spell them.
 const (
 	Float32 = "float32"

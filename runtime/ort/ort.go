@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 // MinVersion is the oldest library that is accepted: up to 1.27 the Attention
@@ -24,6 +26,9 @@ type Options struct {
 	Device  string // cpu (also empty), cuda, cuda:N, or auto: the GPU if there is one
 	Threads int    // CPU threads of one pass; 0 is all that Go may use
 	GPU     GPU
+
+	// Manifest is what the graph must agree with; nil: it is not compared.
+	Manifest *manifest.Manifest
 
 	// DeviceCache keeps the cache as on a GPU even where the device is the CPU: in
 	// memory that only onnxruntime touches. It is slower there; tests want it.

@@ -72,6 +72,11 @@ func Open(path string, spec engine.Spec, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opt.Manifest != nil {
+		if err := g.agrees(opt.Manifest); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
 	return open(&Session{path: path, opt: opt, graph: g, spec: spec, device: dev})
 }
 
