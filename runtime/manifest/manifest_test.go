@@ -60,6 +60,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"dims", `{"hidden":1e99}`, "dims.hidden"},
 		{"files", `[]`, "files: model.onnx is missing"},
 		{"files", `[{"name":"../model.onnx"}]`, `"../model.onnx" is not a file name in this folder`},
+		{"files", `[{"name":"."}]`, `"." is not a file name`},
 		{"files", `[{"name":"/etc/passwd"}]`, `"/etc/passwd" is not a file name`},
 		{"files", `[{"name":"model.onnx","size":10},{"name":"config.json","size":9}]`, "config.json: 11 bytes, oreo.json says 9"},
 		{"files", `[{"name":"model.onnx","size":10},{"name":"config.json","size":11},{"name":"gone","size":1}]`, "gone"},
