@@ -222,7 +222,7 @@ func fill(ctx context.Context, c Config, src *source, dir string) error {
 	}
 	if c.Precision == graph.Int4 {
 		c.step("calibrating on %d tokens", len(texts.calibration()))
-		if src.Importance, err = reference.Importance(ctx, src.models()[0], texts.calibration()); err != nil {
+		if src.Inputs, err = reference.Inputs(ctx, src.models()[0], texts.calibration()); err != nil {
 			return err
 		}
 	}

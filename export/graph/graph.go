@@ -56,9 +56,9 @@ type Source struct {
 	Attention Attention
 	// Critic makes a pair of a policy: both in one graph.
 	Critic *Critic
-	// Importance of the columns of linear weights, by name; Int4 rounds with
-	// least error where it is large. Absent is all alike.
-	Importance map[string][]float32
+	// Inputs of linear layers at some positions, [T][columns], by weight; Int4
+	// rounds so that their outputs change least. It may be absent.
+	Inputs map[string][][]float32
 }
 
 // Positions is the length P of the position table for c.

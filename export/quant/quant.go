@@ -23,15 +23,18 @@ func ZeroBytes(columns, bits int) int { return (Blocks(columns)*bits + 7) / 8 }
 
 // Row quantises one row into codes [CodeBytes], scales [Blocks] and zeros
 // [ZeroBytes], which must be zeroed. Two 4-bit numbers share a byte, the first in
-// its low half. importance is how much an error in each column counts, or nil for
-// all alike; it matters for 4 bits only.
-func Row(row, importance []float32, bits int, codes []byte, scales []float32, zeros []byte) {
+// its low half. With a calibration, nil for none, 4-bit rounding looks at what it
+// does to the layer's output, and overwrites row with working values.
+func Row(row []float32, c *Calibration, bits int, codes []byte, scales []float32, zeros []byte) {
 	per := Block * bits / 8
+	if bits != 4 {
+		c = nil
+	}
 	for b := range scales {
 		from, to := b*Block, min((b+1)*Block, len(row))
 		block, counts := row[from:to], ones[:to-from]
-		if importance != nil {
-			counts = importance[from:to]
+		if c != nil {
+			counts = c.importance[from:to]
 		}
 		scale, zero := fit(block, counts, bits)
 		scales[b] = scale
@@ -40,6 +43,9 @@ func Row(row, importance []float32, bits int, codes []byte, scales []float32, ze
 			code := zero // padding stands for 0
 			if i < len(block) {
 				code = round(block[i], scale, zero, bits)
+				if c != nil {
+					c.spread(row, from+i, block[i]-scale*(float32(code)-float32(zero)))
+				}
 			}
 			put(codes[b*per:], i, code, bits)
 		}

@@ -26,10 +26,10 @@ func unpack(columns, bits int, codes []byte, scales []float32, zeros []byte) []f
 	return out
 }
 
-func quantise(row, importance []float32, bits int) []float32 {
+func quantise(row []float32, c *Calibration, bits int) []float32 {
 	codes, zeros := make([]byte, CodeBytes(len(row), bits)), make([]byte, ZeroBytes(len(row), bits))
 	scales := make([]float32, Blocks(len(row)))
-	Row(row, importance, bits, codes, scales, zeros)
+	Row(slices.Clone(row), c, bits, codes, scales, zeros)
 	return unpack(len(row), bits, codes, scales, zeros)
 }
 
@@ -105,7 +105,7 @@ func TestSearch(t *testing.T) {
 		lo, hi := min(slices.Min(row), 0), max(slices.Max(row), 0)
 		scale := (hi - lo) / 15
 		zero := uint8(math.Round(float64(-lo / scale)))
-		without, with := quantise(row, nil, 4), quantise(row, importance, 4)
+		without, with := quantise(row, nil, 4), quantise(row, &Calibration{importance: importance, factors: identity(Block)}, 4)
 		for i, x := range row {
 			d := float64(x - scale*(float32(round(x, scale, zero, 4))-float32(zero)))
 			plain += d * d
@@ -123,4 +123,13 @@ func TestSearch(t *testing.T) {
 		t.Errorf("weighted error %v with importance, %v without", focused, even)
 	}
 	t.Logf("search / rounding %.3f, importance %.3f", searched/plain, focused/even)
+}
+
+// identity is a factor of uncorrelated inputs: nothing can be made up for.
+func identity(n int) []float32 {
+	u := make([]float32, n*n)
+	for i := range n {
+		u[i*n+i] = 1
+	}
+	return u
 }

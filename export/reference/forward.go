@@ -39,24 +39,17 @@ type pass struct {
 	err      error                         // the first one; later steps do nothing
 }
 
-// Importance returns, for every linear weight of the backbone, the mean square of
-// each of its inputs over a sequence: by how much an error in that column of the
-// weight is multiplied. A thousandth of their average is added, so that inputs
-// that were silent count too.
-func Importance(ctx context.Context, m Model, ids []int64) (map[string][]float32, error) {
-	out := map[string][]float32{}
+// Inputs returns the inputs of every linear weight of the backbone over a
+// sequence, [T][columns]. Weights with the same inputs share them.
+func Inputs(ctx context.Context, m Model, ids []int64) (map[string][][]float32, error) {
+	out := map[string][][]float32{}
+	var last matrix
+	var narrowed [][]float32
 	p := &pass{ctx: ctx, m: m, c: m.Config, observe: func(name string, x matrix) {
-		var total float64
-		squares := make([]float64, len(x[0]))
-		for _, row := range x {
-			for i, v := range row {
-				squares[i] += v * v / float64(len(x))
-				total += v * v / float64(len(x))
-			}
+		if len(last) == 0 || &last[0] != &x[0] {
+			last, narrowed = x, narrow(x)
 		}
-		for _, s := range squares {
-			out[name] = append(out[name], float32(s+1e-3*total/float64(len(squares))))
-		}
+		out[name] = narrowed
 	}}
 	p.backbone(ids)
 	return out, p.err

@@ -81,19 +81,17 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestImportance: the inputs of q, k and v are one and the same, those of another
-// layer are not, and no column counts nothing.
-func TestImportance(t *testing.T) {
+// TestInputs: the inputs of q, k and v are one and the same, those of another
+// matrix are not.
+func TestInputs(t *testing.T) {
 	c, weights, _ := open(t, "llama", "policy", model.LMHead)
-	got, err := Importance(t.Context(), Model{Config: c, Weights: weights}, []int64{5, 6, 7, 8})
+	got, err := Inputs(t.Context(), Model{Config: c, Weights: weights}, []int64{5, 6, 7, 8})
 	if err != nil || len(got) != 7*c.Layers {
 		t.Fatal(len(got), err)
 	}
 	q, v, o := got["model.layers.1.self_attn.q_proj.weight"], got["model.layers.1.self_attn.v_proj.weight"], got["model.layers.1.self_attn.o_proj.weight"]
-	for i := range q {
-		if q[i] != v[i] || q[i] == o[i] || !(q[i] > 0) {
-			t.Errorf("column %d: %v %v %v", i, q[i], v[i], o[i])
-		}
+	if &q[0] != &v[0] || &q[0] == &o[0] || len(q) != 4 || len(q[3]) != c.Hidden || len(o[3]) != c.Heads*c.HeadDim {
+		t.Errorf("%d by %d, %d by %d", len(q), len(q[3]), len(o), len(o[3]))
 	}
 }
 
