@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 
@@ -23,7 +24,11 @@ type Options struct {
 	Threads int    // CPU threads; 0 is all that Go may use
 	MaxRows int    // sequences in the cache at once; 0 is 64. Beam search needs Width*Width
 	Chunk   int    // most tokens of one prefill pass; 0 is 512
+	GPU     GPU    // how a GPU is used
 }
+
+// GPU says how a GPU is used; the zero value takes what it needs.
+type GPU = ort.GPU
 
 // Errors that callers may want to tell apart, besides those of ctx.
 var (
@@ -87,9 +92,12 @@ func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
 	if kind == manifest.Policy {
 		spec.Width = spec.Vocab
 	}
-	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads, GPU: opt.GPU})
 	if err != nil {
 		return nil, err
+	}
+	if reason := m.Fallback(); reason != nil {
+		slog.Warn("device auto: on the CPU, for the GPU cannot be used", "model", dir, "reason", reason)
 	}
 	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
 		return nil, errors.Join(err, m.session.Close())
@@ -105,6 +113,10 @@ func (m *Model) Close() error {
 
 // Device is where the model runs: cpu or cuda:N.
 func (m *Model) Device() string { return m.session.Device() }
+
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for. It is logged too.
+func (m *Model) Fallback() error { return m.session.Fallback() }
 
 // Source identifies the weights the model was made from: their SHA-256.
 func (m *Model) Source() string { return m.manifest.Source.SHA256 }

@@ -84,13 +84,7 @@ func (s *Session) load(path string, opt Options) (err error) {
 	}
 	defer opts.Destroy()
 	if s.graph, err = onnx.NewDynamicAdvancedSession(path, nil, nil, opts); err != nil {
-		if strings.Contains(err.Error(), "fallback to CPU EP") {
-			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
-				ErrDevice, s.device, err)
-		} else if strings.Contains(err.Error(), "CUDA") {
-			err = fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
-		}
-		return err
+		return s.explain(err)
 	}
 	if s.call, err = newCall(s.graph, s.layout.inputs, s.layout.outputs); err != nil {
 		return err
@@ -102,6 +96,19 @@ func (s *Session) load(path string, opt Options) (err error) {
 		return fmt.Errorf("cache on %s: %w", s.device, err)
 	}
 	return s.selfTest()
+}
+
+// explain says what to do about a graph that does not load.
+func (s *Session) explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "fallback to CPU EP") && s.layout.grouped():
+		return fmt.Errorf("%w: %s: the graph's form is the CPU's: export it with --attention standard (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "fallback to CPU EP"):
+		return fmt.Errorf("%w: %s: some nodes of the graph have no kernel there: allow them on the CPU (GPU.PartlyCPU, --gpu-partly) or export in another precision (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "CUDA"):
+		return fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+	}
+	return err
 }
 
 func (s *Session) options(opt Options) (*onnx.SessionOptions, error) {
