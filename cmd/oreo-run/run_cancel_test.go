@@ -42,6 +42,9 @@ func TestCancelSoak(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		return
+	}
 	cancelled, begun, tokens := 0, 0, 0
 	for _, c := range workers {
 		cancelled, begun, tokens = cancelled+c.cancelled, begun+c.begun, tokens+c.tokens
