@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -129,8 +128,7 @@ func appendCUDA(opts *onnx.SessionOptions, id int, gpu GPU) error {
 		err = opts.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: cuda:%d: %s; it needs the files of the onnxruntime-gpu package, the CUDA libraries they name and a driver, or choose device cpu",
-			ErrDevice, id, strings.TrimRight(err.Error(), "."))
+		return fmt.Errorf("%w: cuda:%d: %w", ErrDevice, id, err)
 	}
 	return nil
 }
@@ -146,10 +144,10 @@ func registerCUDA() error {
 	}
 	path := filepath.Join(filepath.Dir(env.file), cudaLibrary)
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%s is the CPU's onnxruntime: there is no %s beside it", env.file, cudaLibrary)
+		return fmt.Errorf("%s is the CPU's onnxruntime, without %s beside it: point ORT_LIB to that of the package onnxruntime-gpu, or choose device cpu", env.file, cudaLibrary)
 	}
 	if err := onnx.RegisterExecutionProviderLibrary(cudaProvider, path); err != nil {
-		return err
+		return fmt.Errorf("%w: put CUDA's libraries where the loader finds them (LD_LIBRARY_PATH), install a driver, or choose device cpu", err)
 	}
 	env.cuda = true
 	return nil

@@ -148,17 +148,24 @@ func (s *Session) loadNative() error {
 	defer opts.Destroy()
 	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
 	if err != nil {
-		if strings.Contains(err.Error(), "fallback to CPU EP") {
-			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
-				ErrDevice, s.device, err)
-		} else if strings.Contains(err.Error(), "CUDA") {
-			err = fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
-		}
-		return err
+		return s.explain(err)
 	}
 	s.native = &native{DynamicAdvancedSession: run}
 	s.native.users.Add(1)
 	return nil
+}
+
+// explain says what to do about a graph that does not load.
+func (s *Session) explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "fallback to CPU EP") && s.layout.grouped():
+		return fmt.Errorf("%w: %s: the graph's form is the CPU's: export it with --attention standard (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "fallback to CPU EP"):
+		return fmt.Errorf("%w: %s: some nodes of the graph have no kernel there: allow them on the CPU (GPU.PartlyCPU, --gpu-partly) or export in another precision (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "CUDA"):
+		return fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+	}
+	return err
 }
 
 func (s *Session) options() (*onnx.SessionOptions, error) {
