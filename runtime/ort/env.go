@@ -14,9 +14,10 @@ import (
 // environment is onnxruntime's, one per process. It lives while sessions do.
 var environment struct {
 	sync.Mutex
-	users int
-	path  string
-	ours  bool // we made it, and unmake it
+	users     int
+	path      string
+	ours      bool // we made it, and unmake it
+	hugePages bool // of ours
 }
 
 // acquire loads the library if need be, counts one more user and returns the
@@ -50,7 +51,7 @@ func acquire(library string) (string, error) {
 		}
 		return "", err
 	}
-	env.users, env.path = 1, path
+	env.users, env.path, env.hugePages = 1, path, env.ours && useHugePages(path)
 	return path, nil
 }
 
@@ -63,7 +64,11 @@ func release() error {
 	if env.users > 0 || !env.ours {
 		return nil
 	}
-	return onnx.DestroyEnvironment()
+	err := onnx.DestroyEnvironment()
+	if env.hugePages {
+		leftHugePages()
+	}
+	return err
 }
 
 // Info describes the library that Open would use.

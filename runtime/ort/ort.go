@@ -22,6 +22,7 @@ type Options struct {
 	Library string // libonnxruntime file or its folder; empty: see Locate
 	Device  string // cpu (also empty), cuda, cuda:N, or auto: the GPU if there is one
 	Threads int    // CPU threads of one pass; 0 is all that Go may use
+	Profile string // start of the name of a file to which Close writes the time of every operator; empty: none
 }
 
 // Errors that callers may want to tell apart.

@@ -67,7 +67,7 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := s.load(path, opt.Threads); err != nil {
+	if err := s.load(path, opt); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := s.selfTest(); err != nil {
@@ -76,12 +76,13 @@ func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
 	return s, nil
 }
 
-func (s *Session) load(path string, threads int) error {
+func (s *Session) load(path string, opt Options) error {
 	opts, err := onnx.NewSessionOptions()
 	if err != nil {
 		return err
 	}
 	defer opts.Destroy()
+	threads := opt.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -97,12 +98,22 @@ func (s *Session) load(path string, threads int) error {
 	if err != nil {
 		return err
 	}
+	if opt.Profile != "" {
+		if err := opts.EnableProfiling(opt.Profile); err != nil {
+			return err
+		}
+	}
 	if s.device.cuda {
 		if err := appendCUDA(opts, s.device.id); err != nil {
 			if !s.device.auto {
 				return err
 			}
 			s.device = device{}
+		}
+	}
+	if environment.hugePages && !s.device.cuda {
+		if err := opts.AddSessionConfigEntry("session.use_env_allocators", "1"); err != nil {
+			return err
 		}
 	}
 	s.run, err = onnx.NewDynamicAdvancedSession(path, s.layout.inputs, s.layout.outputs, opts)
