@@ -15,12 +15,13 @@ import (
 // environment is onnxruntime's, one per process. It lives while sessions do.
 var environment struct {
 	sync.Mutex
-	users int
-	path  string
-	ours  bool   // we made it, and unmake it
-	file  string // the library's, as the loader found it
-	leave func()
-	cuda  bool // the CUDA provider's library is registered
+	users     int
+	path      string
+	ours      bool   // we made it, and unmake it
+	file      string // the library's, as the loader found it
+	leave     func()
+	cuda      bool // the CUDA provider's library is registered
+	hugePages bool // weights lie in them
 }
 
 // acquire loads the library if need be, counts one more user and returns the
@@ -58,7 +59,7 @@ func acquire(library string) (string, error) {
 		}
 		return "", err
 	}
-	env.users, env.path = 1, path
+	env.users, env.path, env.hugePages = 1, path, env.ours && useHugePages(path)
 	return path, nil
 }
 
@@ -79,6 +80,9 @@ func release() error {
 	env.leave()
 	if env.ours {
 		err = errors.Join(err, onnx.DestroyEnvironment())
+		if env.hugePages {
+			leftHugePages()
+		}
 	}
 	return err
 }

@@ -186,8 +186,15 @@ func (s *Session) options() (*onnx.SessionOptions, error) {
 		opts.SetMemPattern(false),
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
-	if err == nil && s.device.cuda {
+	if err == nil && s.opt.Profile != "" {
+		err = opts.EnableProfiling(s.opt.Profile)
+	}
+	switch {
+	case err != nil:
+	case s.device.cuda:
 		err = appendCUDA(opts, s.device.id, s.opt.GPU)
+	case environment.hugePages:
+		err = opts.AddSessionConfigEntry("session.use_env_allocators", "1")
 	}
 	if err != nil {
 		return nil, errors.Join(err, opts.Destroy())
