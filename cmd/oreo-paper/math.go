@@ -127,7 +127,7 @@ func (e *experiment) method(name string) (command string, set settings) {
 
 func (e *experiment) trainCommand(method, name, from, data string, set settings) []string {
 	args := []string{"oreo-train", method, "--set", "model=" + e.Path(from), "data=" + e.Path(data), "out=" + e.Path(name),
-		fmt.Sprintf("seed=%d", e.seed), fmt.Sprintf("threads=%d", e.threads), "device=cpu", "micro_batch=16", "save_every=500", "keep_last=1"}
+		fmt.Sprintf("seed=%d", e.seed), fmt.Sprintf("threads=%d", e.threads), "device=cpu", "micro_batch=32", "save_every=500", "keep_last=1"}
 	if method != "sft" && method != "rejection" {
 		args = append(args, "cache_dir="+e.Path("cache"))
 	}

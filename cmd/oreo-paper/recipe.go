@@ -76,11 +76,11 @@ type settings map[string]string
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 4}, {"hard", 8}}, problems: wordgen.CardsConfig{Animals: 40, Agree: 0.5, Knowledge: []float64{0.2, 0.9}},
-			school: 4000, annotated: 2000, sampled: 300, tested: 1000, searched: 150, probed: 60,
-			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
-			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "4"},
-			sft:     settings{"lr": "2e-3", "batch_size": "16", "epochs": "3"},
+			levels: []level{{"easy", 3}, {"hard", 6}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
+			school: 4000, annotated: 2000, sampled: 400, tested: 1000, searched: 150, probed: 60,
+			model:   modelSize{vocab: 360, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
+			base:    settings{"lr": "3e-3", "batch_size": "32", "epochs": "6"},
+			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
 		},
 		alfworld: alfworldRecipe{

@@ -25,10 +25,10 @@ const (
 // larger, which depends on the animal and is nowhere written. A solution names the
 // rule of each card in a line, and moves:
 //
-//	From 2: fox 3 5, owl 4 1. Where to?
+//	Cards: fox3:5 owl4:1. Where to from 2?
 //
-//	fox most 5: 2 to 7
-//	owl first 4: 7 to 1
+//	fox most+5=7
+//	owl first+4=1
 //	#### 1
 //
 // Annotators know the rules of some animals better than those of others
@@ -82,7 +82,7 @@ var ruleOf = func() map[string]Rule {
 // Card is a card of a problem.
 type Card struct {
 	Animal string
-	A, B   int // 1 to 9, in the order of the question
+	A, B   int // 1 to 6, in the order of the question
 }
 
 // Moves says how far a card moves the piece by a rule.
@@ -93,8 +93,10 @@ func (c Card) Moves(r Rule) int {
 	return c.A
 }
 
-// fields of the ring.
-const fields = 10
+const (
+	fields = 10 // of the ring
+	most   = 6  // largest number on a card
+)
 
 // CardsProblem is a problem about cards and one annotated solution.
 type CardsProblem struct {
@@ -115,9 +117,8 @@ func (p CardsProblem) Solve(rules []Rule) string {
 	at := p.Start
 	for i, card := range p.Cards {
 		n := card.Moves(rules[i])
-		to := (at + n) % fields
-		fmt.Fprintf(&b, "%s %s %d: %d to %d\n", card.Animal, rules[i], n, at, to)
-		at = to
+		at = (at + n) % fields
+		fmt.Fprintf(&b, "%s %s+%d=%d\n", card.Animal, rules[i], n, at)
 	}
 	fmt.Fprintf(&b, "%s%d", answerMark, at)
 	return b.String()
@@ -173,13 +174,13 @@ func (g *Cards) draw() CardsProblem {
 	for i, k := range g.rng.Perm(g.cfg.Animals)[:g.cfg.Length] {
 		card := g.drawCard(animals[k])
 		p.Cards = append(p.Cards, card)
-		cards = append(cards, fmt.Sprintf("%s %d %d", card.Animal, card.A, card.B))
+		cards = append(cards, fmt.Sprintf("%s%d:%d", card.Animal, card.A, card.B))
 		rules[i] = ruleOf[card.Animal]
 		if g.rng.Float64() >= g.cfg.knowledge(k) {
 			rules[i] = otherRule(rules[i])
 		}
 	}
-	p.Question = fmt.Sprintf("From %d: %s. Where to?", p.Start, strings.Join(cards, ", "))
+	p.Question = fmt.Sprintf("Cards: %s. Where to from %d?", strings.Join(cards, " "), p.Start)
 	p.Solution = p.Solve(rules)
 	_, answer, _ := strings.Cut(p.Solve(p.rules()), answerMark)
 	p.Answer = answer
@@ -188,8 +189,8 @@ func (g *Cards) draw() CardsProblem {
 
 // drawCard draws two different numbers, in the order that lets the rules agree or not.
 func (g *Cards) drawCard(animal string) Card {
-	a := 1 + g.rng.IntN(9)
-	b := 1 + (a+g.rng.IntN(8))%9
+	a := 1 + g.rng.IntN(most)
+	b := 1 + (a+g.rng.IntN(most-1))%most
 	if agree := g.rng.Float64() < g.cfg.Agree; agree != (a > b) {
 		a, b = b, a
 	}
@@ -216,9 +217,9 @@ func otherRule(r Rule) Rule {
 }
 
 var (
-	cardsQuestion = regexp.MustCompile(`^From (\d): (.*)\. Where to\?\s*$`)
-	cardText      = regexp.MustCompile(`^([a-z]+) (\d) (\d)$`)
-	cardLine      = regexp.MustCompile(`^([a-z]+) ([a-z]+) (\d): (\d) to (\d)$`)
+	cardsQuestion = regexp.MustCompile(`^Cards: (\S.*)\. Where to from (\d)\?\s*$`)
+	cardText      = regexp.MustCompile(`^([a-z]+)(\d):(\d)$`)
+	cardLine      = regexp.MustCompile(`^([a-z]+) ([a-z]+)\+(\d)=(\d)$`)
 )
 
 // ParseCards reads a question about cards back into start and cards. ok is false
@@ -228,8 +229,8 @@ func ParseCards(question string) (p CardsProblem, ok bool) {
 	if m == nil {
 		return p, false
 	}
-	p.Start = digit(m[1])
-	for _, text := range strings.Split(m[2], ", ") {
+	p.Start = digit(m[2])
+	for _, text := range strings.Fields(m[1]) {
 		m := cardText.FindStringSubmatch(text)
 		if m == nil || ruleOf[m[1]] == "" {
 			return CardsProblem{}, false
@@ -256,9 +257,9 @@ func (p CardsProblem) CheckSteps(solution string) []bool {
 		case i < len(p.Cards) && m != nil:
 			card, rule := p.Cards[i], Rule(m[2])
 			n := card.Moves(ruleOf[card.Animal])
-			right[i] = m[1] == card.Animal && (rule == First || rule == Most) && card.Moves(rule) == n &&
-				digit(m[3]) == n && digit(m[4]) == at && digit(m[5]) == (at+n)%fields
+			right[i] = m[1] == card.Animal && (rule == First || rule == Most) && card.Moves(rule) == n && digit(m[3]) == n
 			at = (at + n) % fields
+			right[i] = right[i] && digit(m[4]) == at
 		}
 		if !right[i] {
 			break

@@ -30,12 +30,12 @@ func generateCards(t *testing.T, cfg CardsConfig, n int) []CardsProblem {
 // The answer follows from the words of the question, every second animal of the
 // alphabet going by the larger number.
 func TestCardsAnswersFollowFromTheWords(t *testing.T) {
-	cards := regexp.MustCompile(`([a-z]+) (\d) (\d)`)
+	cards := regexp.MustCompile(`([a-z]+)(\d):(\d)`)
 	if !slices.IsSorted(animals) || len(animals) != 60 {
 		t.Errorf("%d animals, in the order of the alphabet: %v", len(animals), slices.IsSorted(animals))
 	}
 	for _, p := range generateCards(t, cardsConfig(), 1000) {
-		at := int(p.Question[len("From ")] - '0')
+		at := int(p.Question[len(p.Question)-2] - '0')
 		found := cards.FindAllStringSubmatch(p.Question, -1)
 		for _, m := range found {
 			n, other := atoi(t, m[2]), atoi(t, m[3])
@@ -51,11 +51,11 @@ func TestCardsAnswersFollowFromTheWords(t *testing.T) {
 }
 
 func TestCardsSolve(t *testing.T) {
-	p, ok := ParseCards("From 2: fox 3 5, owl 4 1, ant 9 8. Where to?\n")
+	p, ok := ParseCards("Cards: fox3:5 owl4:1 ant9:8. Where to from 2?\n")
 	if !ok {
 		t.Fatal("the question is not read")
 	}
-	if got, want := p.Solve([]Rule{Most, First, First}), "fox most 5: 2 to 7\nowl first 4: 7 to 1\nant first 9: 1 to 0\n#### 0"; got != want {
+	if got, want := p.Solve([]Rule{Most, First, First}), "fox most+5=7\nowl first+4=1\nant first+9=0\n#### 0"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -67,7 +67,7 @@ func TestParseCards(t *testing.T) {
 			t.Fatalf("%s\nread as %+v, %v; want %+v", p.Question, got, ok, p)
 		}
 	}
-	for _, other := range []string{"", "From 2: fox 3 5. Where", "From 2: . Where to?", "From 2: dragon 3 5. Where to?", "From 12: fox 3 5. Where to?", "From 2: fox 3 15. Where to?"} {
+	for _, other := range []string{"", "Cards: fox3:5. Where", "Cards: . Where to from 2?", "Cards: dragon3:5. Where to from 2?", "Cards: fox3:5. Where to from 12?", "Cards: fox3:15. Where to from 2?"} {
 		if p, ok := ParseCards(other); ok {
 			t.Errorf("%q is read as %+v", other, p)
 		}
@@ -76,22 +76,21 @@ func TestParseCards(t *testing.T) {
 
 func TestCheckStepsOfCards(t *testing.T) {
 	// Ants go by the first number, apes and bears by the larger one.
-	check, ok := Checker("From 2: ape 3 5, ant 9 8, bear 1 4. Where to?")
+	check, ok := Checker("Cards: ape3:5 ant9:8 bear1:4. Where to from 2?")
 	if !ok {
 		t.Fatal("no checker")
 	}
 	for solution, want := range map[string][]bool{
-		"ape most 5: 2 to 7\nant first 9: 7 to 6\nbear most 4: 6 to 0\n#### 0":                     {true, true, true, true},
-		"ape most 5: 2 to 7\nant most 9: 7 to 6\nbear most 4: 6 to 0\n#### 0\n":                    {true, true, true, true}, // both rules agree
-		"ape first 3: 2 to 5\nant first 9: 5 to 4\nbear most 4: 4 to 8\n#### 8":                    {false, false, false, false},
-		"ape most 5: 2 to 7\nant first 9: 7 to 5\nbear most 4: 5 to 9\n#### 9":                     {true, false, false, false}, // moved wrongly
-		"ape most 5: 2 to 7\nant first 9: 6 to 5\nbear most 4: 5 to 9\n#### 9":                     {true, false, false, false}, // from elsewhere
-		"ape most 5: 2 to 7\nbear most 4: 7 to 1":                                                  {true, false},               // a card is left out
-		"ape most 5: 2 to 7\nant least 9: 7 to 6":                                                  {true, false},
-		"ape most 5: 2 to 7\n#### 7":                                                               {true, false},
-		"ape most 5: 2 to 7\nant first 9: 7 to 6\nbear most 4: 6 to 0\n#### 1":                     {true, true, true, false},
-		"ape most 5: 2 to 7\nant first 9: 7 to 6\nbear most 4: 6 to 0\nowl most 4: 0 to 4\n#### 4": {true, true, true, false, false},
-		"ape most 5: 2 to 7\nant first 9: 7 to 6\nbear most 4: 6 to 0\n#### 0\nyes":                {true, true, true, true, false},
+		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 0":               {true, true, true, true},
+		"ape most+5=7\nant most+9=6\nbear most+4=0\n#### 0\n":              {true, true, true, true}, // both rules agree
+		"ape first+3=5\nant first+9=4\nbear most+4=8\n#### 8":              {false, false, false, false},
+		"ape most+5=7\nant first+9=5\nbear most+4=9\n#### 9":               {true, false, false, false}, // moved wrongly
+		"ape most+5=7\nbear most+4=1":                                      {true, false},               // a card is left out
+		"ape most+5=7\nant least+9=6":                                      {true, false},
+		"ape most+5=7\n#### 7":                                             {true, false},
+		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 1":               {true, true, true, false},
+		"ape most+5=7\nant first+9=6\nbear most+4=0\nowl most+4=4\n#### 4": {true, true, true, false, false},
+		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 0\nyes":          {true, true, true, true, false},
 		"": {false},
 	} {
 		if got := check(solution); !slices.Equal(got, want) {
@@ -118,7 +117,7 @@ func TestSharesOfCards(t *testing.T) {
 		for i, card := range p.Cards {
 			c := counts[card.Animal]
 			c.n, n = c.n+1, n+1
-			if strings.HasPrefix(lines[i], fmt.Sprintf("%s %s ", card.Animal, ruleOf[card.Animal])) {
+			if strings.HasPrefix(lines[i], fmt.Sprintf("%s %s+", card.Animal, ruleOf[card.Animal])) {
 				c.known++
 			}
 			if counts[card.Animal] = c; card.Moves(First) == card.Moves(Most) {
