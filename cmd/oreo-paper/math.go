@@ -268,7 +268,7 @@ func (e *experiment) atSchool(p wordgen.CardsProblem) wordgen.CardsProblem {
 	rng := rand.New(rand.NewPCG(digest.Sum64(), 0))
 	rules := make([]wordgen.Rule, len(p.Cards))
 	for i := range rules {
-		rules[i] = []wordgen.Rule{wordgen.First, wordgen.Most}[rng.IntN(2)]
+		rules[i] = wordgen.Rule(rng.IntN(2))
 	}
 	p.Solution = p.Solve(rules)
 	return p

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Rule says which of a card's two numbers counts.
-type Rule string
+type Rule int
 
 // The two rules.
 const (
-	First Rule = "first" // the first number
-	Most  Rule = "most"  // the larger one
+	First  Rule = iota // the first number
+	Larger             // the larger one
 )
 
 // CardsConfig says which problems about cards are made: chains of steps in which
@@ -22,13 +23,14 @@ const (
 //
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card has an animal
 // and two numbers and moves the piece on by one of them, by the first or by the
-// larger, which depends on the animal and is nowhere written. A solution names the
-// rule of each card in a line, and moves:
+// larger, which depends on the animal and is nowhere written. A solution has a line
+// for each card, with a small letter if the first number is to count and a capital
+// if the larger one is:
 //
 //	Cards: fox3:5 owl4:1. Where to from 2?
 //
-//	fox most+5=7
-//	owl first+4=1
+//	Fox+5=7
+//	owl+4=1
 //	#### 1
 //
 // Annotators know the rules of some animals better than those of others
@@ -69,12 +71,11 @@ var animals = strings.Fields("ant ape bat bear bee boar cat cod cow crab crow de
 	"fish fly foal fox frog goat hare hawk hen jay kid lamb lark lion lynx mole moth mule newt owl " +
 	"ox pig pony puma ram rat seal shark slug swan tick toad trout viper wasp wolf worm wren yak zebra")
 
+// ruleOf tells which of an animal's numbers counts.
 var ruleOf = func() map[string]Rule {
 	m := map[string]Rule{}
 	for i, animal := range animals {
-		if m[animal] = First; i%2 == 1 {
-			m[animal] = Most
-		}
+		m[animal] = Rule(i % 2)
 	}
 	return m
 }()
@@ -87,10 +88,18 @@ type Card struct {
 
 // Moves says how far a card moves the piece by a rule.
 func (c Card) Moves(r Rule) int {
-	if r == Most {
+	if r == Larger {
 		return max(c.A, c.B)
 	}
 	return c.A
+}
+
+// named is the animal's name as a line writes it that goes by a rule.
+func (c Card) named(r Rule) string {
+	if r == Larger {
+		return strings.ToUpper(c.Animal[:1]) + c.Animal[1:]
+	}
+	return c.Animal
 }
 
 const (
@@ -118,7 +127,7 @@ func (p CardsProblem) Solve(rules []Rule) string {
 	for i, card := range p.Cards {
 		n := card.Moves(rules[i])
 		at = (at + n) % fields
-		fmt.Fprintf(&b, "%s %s+%d=%d\n", card.Animal, rules[i], n, at)
+		fmt.Fprintf(&b, "%s+%d=%d\n", card.named(rules[i]), n, at)
 	}
 	fmt.Fprintf(&b, "%s%d", answerMark, at)
 	return b.String()
@@ -177,7 +186,7 @@ func (g *Cards) draw() CardsProblem {
 		cards = append(cards, fmt.Sprintf("%s%d:%d", card.Animal, card.A, card.B))
 		rules[i] = ruleOf[card.Animal]
 		if g.rng.Float64() >= g.cfg.knowledge(k) {
-			rules[i] = otherRule(rules[i])
+			rules[i] = 1 - rules[i]
 		}
 	}
 	p.Question = fmt.Sprintf("Cards: %s. Where to from %d?", strings.Join(cards, " "), p.Start)
@@ -209,17 +218,10 @@ func (c CardsConfig) knowledge(k int) float64 {
 	return c.Knowledge[i] + (x-float64(i))*(c.Knowledge[i+1]-c.Knowledge[i])
 }
 
-func otherRule(r Rule) Rule {
-	if r == First {
-		return Most
-	}
-	return First
-}
-
 var (
 	cardsQuestion = regexp.MustCompile(`^Cards: (\S.*)\. Where to from (\d)\?\s*$`)
 	cardText      = regexp.MustCompile(`^([a-z]+)(\d):(\d)$`)
-	cardLine      = regexp.MustCompile(`^([a-z]+) ([a-z]+)\+(\d)=(\d)$`)
+	cardLine      = regexp.MustCompile(`^([A-Za-z]+)\+(\d)=(\d)$`)
 )
 
 // ParseCards reads a question about cards back into start and cards. ok is false
@@ -232,7 +234,7 @@ func ParseCards(question string) (p CardsProblem, ok bool) {
 	p.Start = digit(m[2])
 	for _, text := range strings.Fields(m[1]) {
 		m := cardText.FindStringSubmatch(text)
-		if m == nil || ruleOf[m[1]] == "" {
+		if m == nil || !slices.Contains(animals, m[1]) {
 			return CardsProblem{}, false
 		}
 		p.Cards = append(p.Cards, Card{m[1], digit(m[2]), digit(m[3])})
@@ -255,11 +257,11 @@ func (p CardsProblem) CheckSteps(solution string) []bool {
 		case i == len(p.Cards):
 			right[i] = line == answerMark+strconv.Itoa(at)
 		case i < len(p.Cards) && m != nil:
-			card, rule := p.Cards[i], Rule(m[2])
+			card := p.Cards[i]
 			n := card.Moves(ruleOf[card.Animal])
-			right[i] = m[1] == card.Animal && (rule == First || rule == Most) && card.Moves(rule) == n && digit(m[3]) == n
 			at = (at + n) % fields
-			right[i] = right[i] && digit(m[4]) == at
+			named := m[1] == card.named(First) && card.Moves(First) == n || m[1] == card.named(Larger) && card.Moves(Larger) == n
+			right[i] = named && digit(m[2]) == n && digit(m[3]) == at
 		}
 		if !right[i] {
 			break

@@ -1,7 +1,6 @@
 package wordgen
 
 import (
-	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -55,7 +54,7 @@ func TestCardsSolve(t *testing.T) {
 	if !ok {
 		t.Fatal("the question is not read")
 	}
-	if got, want := p.Solve([]Rule{Most, First, First}), "fox most+5=7\nowl first+4=1\nant first+9=0\n#### 0"; got != want {
+	if got, want := p.Solve([]Rule{Larger, First, First}), "Fox+5=7\nowl+4=1\nant+9=0\n#### 0"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -81,16 +80,16 @@ func TestCheckStepsOfCards(t *testing.T) {
 		t.Fatal("no checker")
 	}
 	for solution, want := range map[string][]bool{
-		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 0":               {true, true, true, true},
-		"ape most+5=7\nant most+9=6\nbear most+4=0\n#### 0\n":              {true, true, true, true}, // both rules agree
-		"ape first+3=5\nant first+9=4\nbear most+4=8\n#### 8":              {false, false, false, false},
-		"ape most+5=7\nant first+9=5\nbear most+4=9\n#### 9":               {true, false, false, false}, // moved wrongly
-		"ape most+5=7\nbear most+4=1":                                      {true, false},               // a card is left out
-		"ape most+5=7\nant least+9=6":                                      {true, false},
-		"ape most+5=7\n#### 7":                                             {true, false},
-		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 1":               {true, true, true, false},
-		"ape most+5=7\nant first+9=6\nbear most+4=0\nowl most+4=4\n#### 4": {true, true, true, false, false},
-		"ape most+5=7\nant first+9=6\nbear most+4=0\n#### 0\nyes":          {true, true, true, true, false},
+		"Ape+5=7\nant+9=6\nBear+4=0\n#### 0":          {true, true, true, true},
+		"Ape+5=7\nAnt+9=6\nBear+4=0\n#### 0\n":        {true, true, true, true}, // both rules agree
+		"ape+3=5\nant+9=4\nBear+4=8\n#### 8":          {false, false, false, false},
+		"Ape+5=7\nant+9=5\nBear+4=9\n#### 9":          {true, false, false, false}, // moved wrongly
+		"Ape+5=7\nBear+4=1":                           {true, false},               // a card is left out
+		"Ape+5=7\nANT+9=6":                            {true, false},
+		"Ape+5=7\n#### 7":                             {true, false},
+		"Ape+5=7\nant+9=6\nBear+4=0\n#### 1":          {true, true, true, false},
+		"Ape+5=7\nant+9=6\nBear+4=0\nOwl+4=4\n#### 4": {true, true, true, false, false},
+		"Ape+5=7\nant+9=6\nBear+4=0\n#### 0\nyes":     {true, true, true, true, false},
 		"": {false},
 	} {
 		if got := check(solution); !slices.Equal(got, want) {
@@ -117,10 +116,10 @@ func TestSharesOfCards(t *testing.T) {
 		for i, card := range p.Cards {
 			c := counts[card.Animal]
 			c.n, n = c.n+1, n+1
-			if strings.HasPrefix(lines[i], fmt.Sprintf("%s %s+", card.Animal, ruleOf[card.Animal])) {
+			if strings.HasPrefix(lines[i], card.named(ruleOf[card.Animal])+"+") {
 				c.known++
 			}
-			if counts[card.Animal] = c; card.Moves(First) == card.Moves(Most) {
+			if counts[card.Animal] = c; card.Moves(First) == card.Moves(Larger) {
 				agree++
 			}
 		}
