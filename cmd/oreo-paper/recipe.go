@@ -23,28 +23,27 @@ type modelSize struct {
 }
 
 type mathRecipe struct {
-	levels     []level
-	problems   wordgen.Config // but for the days
-	school     int            // problems of each level that the base model learns from
-	schoolHead float64        // share of their lines that are worked in the head
-	annotated  int            // problems of each level that SFT learns from
-	sampled    int            // problems of each level to sample on, new ones in each round
-	tested     int            // of each level
-	searched   int            // of these, for beam search
-	probed     int            // problems of each level for the advantages
-	model      modelSize
-	base, sft  settings
-	samples    int // per problem
-	probes     int // per probed problem
-	rounds     int
-	beams      []int
-	maxTokens  int
+	levels    []level
+	problems  wordgen.CardsConfig // but for the length
+	school    int                 // problems of each level that the base model learns from
+	annotated int                 // problems of each level that SFT learns from
+	sampled   int                 // problems of each level to sample on, new ones in each round
+	tested    int                 // of each level
+	searched  int                 // of these, for beam search
+	probed    int                 // problems of each level for the advantages
+	model     modelSize
+	base, sft settings
+	samples   int // per problem
+	probes    int // per probed problem
+	rounds    int
+	beams     []int
+	maxTokens int
 }
 
-// level is a degree of difficulty: the days of a problem.
+// level is a degree of difficulty: the cards of a problem.
 type level struct {
-	name string
-	days int
+	name  string
+	cards int
 }
 
 type alfworldRecipe struct {
@@ -75,17 +74,14 @@ type settings map[string]string
 // whatever dQ is. In four of the six scenes 50 to 96 % of the lines are worked in
 // the head, log-odds of 0 to 3.2: neither is done with that after one round.
 func standard() recipe {
-	problems := wordgen.DefaultConfig()
-	problems.Monthly, problems.Changes = true, 2
-	problems.HeadShare = []float64{0.1, 0.3, 0.5, 0.75, 0.9, 0.96}
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 2}, {"hard", 3}}, problems: problems,
-			school: 4000, schoolHead: 0.47, annotated: 2000, sampled: 600, tested: 1000, searched: 150, probed: 60,
-			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
-			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "4"},
-			sft:     settings{"lr": "2e-3", "batch_size": "16", "epochs": "3"},
-			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
+			school: 4000, annotated: 2000, sampled: 800, tested: 1000, searched: 300, probed: 60,
+			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
+			base:    settings{"lr": "3e-3", "batch_size": "32", "epochs": "4"},
+			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},
+			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 56,
 		},
 		alfworld: alfworldRecipe{
 			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 300, receptacles: 4, objects: 3,

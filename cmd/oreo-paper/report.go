@@ -185,7 +185,7 @@ func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) erro
 	page.Heading("Mathematics").Text(fmt.Sprintf("Word problems of %d lines (easy) and %d lines (hard) from the program's own generator. "+
 		"Annotators work some lines by parts and some in the head; a small model can do only the first reliably, and the reward at the end alone tells it so. "+
 		"A base model learns both habits evenly on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level, once. "+
-		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].days, m.levels[len(m.levels)-1].days,
+		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
 		m.school, m.annotated, m.samples, m.sampled, m.tested, m.searched))
 	if err := s.table(page, "Table 1: methods", runs, slices.Concat([]string{"sft"}, mathMethods), levels); err != nil {
 		return err
