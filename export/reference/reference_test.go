@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,4 +118,38 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
+}
+
+// FuzzParse: any file is refused or gives answers of one width for every token.
+func FuzzParse(f *testing.F) {
+	for _, kind := range []string{"policy", "critic"} {
+		text, err := os.ReadFile(filepath.Join("..", "testdata", "tiny-qwen2-"+kind, "reference.safetensors"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(dir, "reference.safetensors")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
+			r, err := Load(path, head, 96)
+			if err != nil {
+				continue
+			}
+			for i, ids := range r.IDs {
+				if len(r.Want[i]) != len(ids) {
+					t.Fatalf("%d answers for %d tokens", len(r.Want[i]), len(ids))
+				}
+				for _, row := range r.Want[i] {
+					if len(row) != r.Width {
+						t.Fatalf("%d numbers, want %d", len(row), r.Width)
+					}
+				}
+			}
+		}
+	})
 }

@@ -311,7 +311,7 @@ func (m *Manifest) validate() error {
 	}
 	listed := map[string]bool{}
 	for _, f := range m.Files {
-		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name {
+		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name || f.Name == "." {
 			return fmt.Errorf("files: %q is not a file name in this folder", f.Name)
 		}
 		if listed[f.Name] {
