@@ -49,10 +49,8 @@ func TestCancelSoak(t *testing.T) {
 	for _, c := range workers {
 		cancelled, begun, tokens = cancelled+c.cancelled, begun+c.begun, tokens+c.tokens
 	}
-	t.Logf("%d calls cancelled; %d answers of %d tokens compared; resident KiB %v", cancelled, begun, tokens, resident)
-	if grown := resident[len(resident)-1] - resident[0]; grown > 16<<10 {
-		t.Errorf("%d KiB more", grown)
-	}
+	t.Logf("%d calls cancelled; %d answers of %d tokens compared", cancelled, begun, tokens)
+	flat(t, resident)
 	if cancelled < 1000 || begun < 1000 {
 		t.Error("the test says little")
 	}
