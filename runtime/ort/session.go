@@ -116,6 +116,7 @@ func (s *Session) load(path string, opt Options) error {
 			return err
 		}
 	}
+	defer openingSession()()
 	s.run, err = onnx.NewDynamicAdvancedSession(path, s.layout.inputs, s.layout.outputs, opts)
 	return err
 }
