@@ -34,6 +34,7 @@ enum { huge_page = 2 << 20, region_size = 64 << 20, header = 64 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static region *newest;
+static int opening; // sessions
 
 static region *new_region(size_t size) {
 	char *p = mmap(NULL, size + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -53,12 +54,24 @@ static void *begin(char *at, region *r) {
 	return at + header;
 }
 
-// reserve is for what stays as long as a session: its weights.
+// allocate is for what comes and goes in a pass.
+static void *allocate(allocator *a, size_t size) {
+	void *at;
+	if (size > SIZE_MAX / 2 || posix_memalign(&at, header, header + size)) return NULL;
+	return begin(at, NULL);
+}
+
+// reserve is for what stays as long as a session, its weights; some operators ask
+// it for their passes' memory too.
 static void *reserve(allocator *a, size_t size) {
 	if (size > SIZE_MAX / 2) return NULL;
 	size_t need = header + ((size + header - 1) & -(size_t)header);
 	void *p = NULL;
 	pthread_mutex_lock(&lock);
+	if (!opening) {
+		pthread_mutex_unlock(&lock);
+		return allocate(a, size);
+	}
 	region *r = newest;
 	if (!r || need > r->size - r->used) {
 		size_t whole = (header + need + huge_page - 1) & -(size_t)huge_page;
@@ -74,11 +87,10 @@ static void *reserve(allocator *a, size_t size) {
 	return p;
 }
 
-// allocate is for what comes and goes in a pass.
-static void *allocate(allocator *a, size_t size) {
-	void *at;
-	if (size > SIZE_MAX / 2 || posix_memalign(&at, header, header + size)) return NULL;
-	return begin(at, NULL);
+static void count_opening(int more) {
+	pthread_mutex_lock(&lock);
+	opening += more;
+	pthread_mutex_unlock(&lock);
 }
 
 static void release(allocator *a, void *p) {
@@ -143,6 +155,13 @@ func useHugePages(library string) bool {
 
 // leftHugePages frees what useHugePages needed, after the environment has ended.
 func leftHugePages() { C.release_info() }
+
+// openingSession says that a session begins to load its weights; what it returns,
+// that it has.
+func openingSession() (opened func()) {
+	C.count_opening(1)
+	return func() { C.count_opening(-1) }
+}
 
 // with calls f, whose parameter is a C type of the binding's that has no name here.
 func with[T any](f func(*T) error, p unsafe.Pointer) error { return f((*T)(p)) }

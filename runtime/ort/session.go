@@ -146,6 +146,7 @@ func (s *Session) loadNative() error {
 		return err
 	}
 	defer opts.Destroy()
+	defer openingSession()()
 	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
 	if err != nil {
 		return s.explain(err)

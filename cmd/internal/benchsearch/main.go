@@ -99,9 +99,9 @@ func run(ctx context.Context, c config) error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
-	env := peer.Environment{Dir: filepath.Join(work, "python"), Given: c.python, Packages: pinned}
+	env := peer.In(c.deps, c.python)
 	if c.model == "" {
-		if c.model, err = env.SmolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+		if c.model, err = env.SmolLM(ctx); err != nil {
 			return err
 		}
 	}
