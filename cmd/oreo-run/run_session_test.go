@@ -30,7 +30,7 @@ func openSession(t testing.TB, dir string, opt ort.Options) *ort.Session {
 		t.Fatal(err)
 	}
 	spec := engine.Spec{Width: 1, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}
-	if m.Kind == manifest.Policy {
+	if m.Kind != manifest.Critic {
 		spec.Width = spec.Vocab
 	}
 	s, err := ort.Open(filepath.Join(dir, manifest.GraphFile), spec, opt)
@@ -59,6 +59,29 @@ func TestSessionsKeepTheContract(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// The two halves of a pair keep it beside each other, each with a device's cache.
+func TestPairKeepsTheContract(t *testing.T) {
+	pair, _, _, _, _ := pairOf(t)
+	policy := openSession(t, pair, ort.Options{DeviceCache: true})
+	spec := policy.Spec()
+	spec.Width = 1
+	critic, err := policy.Share(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := critic.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for name, s := range map[string]*ort.Session{"policy": policy, "critic": critic} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 2e-4)
+		})
 	}
 }
 
