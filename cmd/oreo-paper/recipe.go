@@ -47,18 +47,24 @@ type level struct {
 }
 
 type alfworldRecipe struct {
-	train, seen, unseen int // games
-	layouts             int // of the training games
-	demonstrated        int // games with an expert's episode
-	receptacles         int
-	objects             int
-	tasks               []string
-	model               modelSize
-	sft                 settings
-	samples             int // episodes per training game
-	turns               int
-	maxTokens           int // of a reply
-	bestOf              []int
+	layouts      int       // rooms of the training games, and as many unseen ones
+	demonstrated int       // games with an expert's episode
+	checks       []float64 // how often the expert checks what it has seen, by kind of receptacle
+	expertTurns  int       // at most
+	receptacles  int
+	objects      int
+	kinds        int // of objects
+	tasks        []string
+	model        modelSize
+	sft          settings
+	sampled      int // games that SFT plays
+	samples      int // episodes of each
+	temperature  float64
+	seen, unseen int // games to measure on
+	searched     int // of each, for the best of some actions
+	turns        int // of a model's episode, at most
+	maxTokens    int // of a reply
+	bestOf       []int
 }
 
 // settings are keys of a training run.
@@ -84,11 +90,12 @@ func standard() recipe {
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 56,
 		},
 		alfworld: alfworldRecipe{
-			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 300, receptacles: 4, objects: 3,
-			tasks:   []string{"pick_and_place_simple", "pick_clean_then_place_in_recep"},
-			model:   modelSize{vocab: 512, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 1536},
-			sft:     settings{"lr": "2e-3", "batch_size": "4", "epochs": "20"},
-			samples: 5, turns: 20, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
+			layouts: 40, demonstrated: 1500, receptacles: 4, objects: 3, kinds: 8,
+			tasks:  []string{"pick_and_place_simple", "pick_clean_then_place_in_recep"},
+			checks: []float64{0.3, 0.55, 0.7, 0.8, 0.9, 0.65}, expertTurns: 30,
+			model:   modelSize{vocab: 768, hidden: 96, intermediate: 192, layers: 2, heads: 3, positions: 1536},
+			sft:     settings{"lr": "3e-3", "batch_size": "8", "epochs": "3", "warmup_ratio": "0.05"},
+			sampled: 150, samples: 5, temperature: 0.6, seen: 100, unseen: 100, searched: 50, turns: 12, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
 		},
 	}
 }
@@ -102,7 +109,7 @@ func tiny() recipe {
 	m.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 128}
 	m.base, m.sft, m.samples, m.probes, m.rounds, m.beams, m.maxTokens = settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, 4, 4, 2, []int{2}, 16
 	a := &r.alfworld
-	a.train, a.seen, a.unseen, a.layouts, a.demonstrated = 4, 2, 2, 2, 4
+	a.layouts, a.demonstrated, a.sampled, a.seen, a.unseen, a.searched = 2, 4, 4, 2, 2, 2
 	a.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 2048}
 	a.sft, a.samples, a.turns, a.maxTokens, a.bestOf = settings{"lr": "3e-3", "batch_size": "4", "epochs": "1"}, 2, 3, 8, []int{1, 2}
 	return r

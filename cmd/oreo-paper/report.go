@@ -241,9 +241,10 @@ func advantagesPage(page *report.Page, runs []*experiment) error {
 
 func (p *paper) alfworldPage(page *report.Page, s *summary, runs []*experiment) error {
 	a := p.alfworld
-	page.Heading("Households").Text(fmt.Sprintf("ALFWorld tasks in generated kitchens of %d receptacles: %d games to train on, layouts of which the seen split shares and the unseen split does not. "+
-		"SFT sees the expert's ReAct episodes of %d games; every other method then sees the same %d episodes of each of the %d games, once. At most %d turns; measured on %d unseen and %d seen games.",
-		a.receptacles, a.train, a.demonstrated, a.samples, a.train, a.turns, a.unseen, a.seen))
+	page.Heading("Households").Text(fmt.Sprintf("ALFWorld tasks in generated kitchens of %d receptacles: %d rooms to train in, which the seen split shares and the unseen split does not. "+
+		"SFT, one for all seeds, saw an expert's ReAct episodes in %d games. The expert wins, but wastes turns: in some kinds of place more often than not it looks twice. "+
+		"Every other method then sees the same %d episodes of SFT in each of %d games, drawn at temperature %g. At most %d turns; measured on %d unseen and %d seen games, new ones for each seed.",
+		a.receptacles, a.layouts, a.demonstrated, a.samples, a.sampled, a.temperature, a.turns, a.unseen, a.seen))
 	if err := s.table(page, "Table 2: methods", runs, slices.Concat([]string{"sft"}, alfworldMethods), splits); err != nil {
 		return err
 	}
