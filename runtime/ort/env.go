@@ -19,9 +19,10 @@ var environment struct {
 	path      string
 	ours      bool   // we made it, and unmake it
 	file      string // the library's, as the loader found it
-	leave     func()
-	cuda      bool // the CUDA provider's library is registered
-	hugePages bool // weights lie in them
+	leave     func() // the library's environment
+	unload    func() // the library
+	cuda      bool   // the CUDA provider's library is registered
+	hugePages func() // undoes useHugePages; nil if weights do not lie in them
 }
 
 // acquire loads the library if need be, counts one more user and returns the
@@ -51,7 +52,7 @@ func acquire(library string) (string, error) {
 	}
 	err = checkVersion(onnx.GetVersion(), path)
 	if err == nil {
-		env.file, env.leave, err = enterAPI(path)
+		env.file, env.leave, env.unload, err = enterAPI(path)
 	}
 	if err != nil {
 		if env.ours {
@@ -59,7 +60,9 @@ func acquire(library string) (string, error) {
 		}
 		return "", err
 	}
-	env.users, env.path, env.hugePages = 1, path, env.ours && useHugePages(path)
+	if env.users, env.path = 1, path; env.ours {
+		env.hugePages = useHugePages()
+	}
 	return path, nil
 }
 
@@ -80,10 +83,12 @@ func release() error {
 	env.leave()
 	if env.ours {
 		err = errors.Join(err, onnx.DestroyEnvironment())
-		if env.hugePages {
-			leftHugePages()
-		}
 	}
+	if env.hugePages != nil {
+		env.hugePages()
+		env.hugePages = nil
+	}
+	env.unload()
 	return err
 }
 

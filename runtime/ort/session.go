@@ -194,7 +194,7 @@ func (s *Session) options() (*onnx.SessionOptions, error) {
 	case err != nil:
 	case s.device.cuda:
 		err = appendCUDA(opts, s.device.id, s.opt.GPU)
-	case environment.hugePages:
+	case environment.hugePages != nil:
 		err = opts.AddSessionConfigEntry("session.use_env_allocators", "1")
 	}
 	if err != nil {
