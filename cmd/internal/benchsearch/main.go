@@ -185,9 +185,12 @@ type row struct {
 	same             []int // questions with our answer
 }
 
-// ratio is how much more a token costs player i than us.
-func (r row) ratio(i int) float64 {
-	return r.cpu[i] / float64(r.tokens[i]) / (r.cpu[0] / float64(r.tokens[0]))
+// seconds is how many times our CPU seconds player i took.
+func (r row) seconds(i int) float64 { return r.cpu[i] / r.cpu[0] }
+
+// perToken is the same for a token drawn.
+func (r row) perToken(i int) float64 {
+	return r.seconds(i) * float64(r.tokens[0]) / float64(r.tokens[i])
 }
 
 func compare(mine *ours, players []player, questions []string, width int, c config) (row, error) {
