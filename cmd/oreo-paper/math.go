@@ -65,8 +65,8 @@ func (e *experiment) mathStages() []stage.Stage {
 	for _, b := range slices.Backward(e.math.beams) { // Fig. 3
 		measure("oreo", b)
 	}
-	for k := 2; k <= e.math.rounds; k++ { // Fig. 2
-		for _, method := range []string{"oreo", "rejection"} {
+	for _, method := range []string{"oreo", "rejection"} { // Fig. 2
+		for k := 2; k <= e.math.rounds; k++ {
 			before, now := inRound(method, k-1), inRound(method, k)
 			stages = append(stages, e.collect(before, k)...)
 			learn(method, now, before)

@@ -15,7 +15,7 @@ type Rule int
 // The two rules.
 const (
 	First  Rule = iota // the first number
-	Larger             // the larger one
+	Second             // the second one
 )
 
 // CardsConfig says which problems about cards are made: chains of steps in which
@@ -23,9 +23,9 @@ const (
 //
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card has an animal
 // and two numbers and moves the piece on by one of them, by the first or by the
-// larger, which depends on the animal and is nowhere written. A solution has a line
+// second, which depends on the animal and is nowhere written. A solution has a line
 // for each card, with a small letter if the first number is to count and a capital
-// if the larger one is:
+// if the second one is:
 //
 //	Cards: fox3:5 owl4:1. Where to from 2?
 //
@@ -34,14 +34,14 @@ const (
 //	#### 1
 //
 // Annotators know the rules of some animals better than those of others
-// (Knowledge), so that not every annotated solution is right. Often both rules give the
-// same number (Agree): a wrong rule may go unpunished for long, and a reward at the
+// (Knowledge), so that not every annotated solution is right. Often both numbers are the
+// same (Agree): a wrong rule may go unpunished for long, and a reward at the
 // end says little about any one of the decisions on the way.
 type CardsConfig struct {
 	Seed      uint64    // equal seeds give equal problems
 	Length    int       // cards in a problem, 1 to Animals
 	Animals   int       // kinds of cards, even, 2 to 60
-	Agree     float64   // share of cards whose rules give the same number, 0 to 1
+	Agree     float64   // share of cards with two equal numbers, 0 to 1
 	Knowledge []float64 // chance that annotators use an animal's own rule, from the first to the last pair of animals; those between are interpolated
 }
 
@@ -66,7 +66,7 @@ func (c CardsConfig) Validate() error {
 }
 
 // animals in the order of their knowledge, two of each: the first of a pair goes
-// by the first number, the other by the larger one.
+// by the first number, the other by the second one.
 var animals = strings.Fields("ant ape bat bear bee boar cat cod cow crab crow deer dog dove duck eel elk emu ewe finch " +
 	"fish fly foal fox frog goat hare hawk hen jay kid lamb lark lion lynx mole moth mule newt owl " +
 	"ox pig pony puma ram rat seal shark slug swan tick toad trout viper wasp wolf worm wren yak zebra")
@@ -88,15 +88,15 @@ type Card struct {
 
 // Moves says how far a card moves the piece by a rule.
 func (c Card) Moves(r Rule) int {
-	if r == Larger {
-		return max(c.A, c.B)
+	if r == Second {
+		return c.B
 	}
 	return c.A
 }
 
 // named is the animal's name as a line writes it that goes by a rule.
 func (c Card) named(r Rule) string {
-	if r == Larger {
+	if r == Second {
 		return strings.ToUpper(c.Animal[:1]) + c.Animal[1:]
 	}
 	return c.Animal
@@ -196,12 +196,11 @@ func (g *Cards) draw() CardsProblem {
 	return p
 }
 
-// drawCard draws two different numbers, in the order that lets the rules agree or not.
 func (g *Cards) drawCard(animal string) Card {
 	a := 1 + g.rng.IntN(most)
-	b := 1 + (a+g.rng.IntN(most-1))%most
-	if agree := g.rng.Float64() < g.cfg.Agree; agree != (a > b) {
-		a, b = b, a
+	b := 1 + (a+g.rng.IntN(most-1))%most // another number
+	if g.rng.Float64() < g.cfg.Agree {
+		b = a
 	}
 	return Card{animal, a, b}
 }
@@ -260,7 +259,7 @@ func (p CardsProblem) CheckSteps(solution string) []bool {
 			card := p.Cards[i]
 			n := card.Moves(ruleOf[card.Animal])
 			at = (at + n) % fields
-			named := m[1] == card.named(First) && card.Moves(First) == n || m[1] == card.named(Larger) && card.Moves(Larger) == n
+			named := m[1] == card.named(First) && card.Moves(First) == n || m[1] == card.named(Second) && card.Moves(Second) == n
 			right[i] = named && digit(m[2]) == n && digit(m[3]) == at
 		}
 		if !right[i] {
