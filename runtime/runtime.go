@@ -23,7 +23,14 @@ type Options struct {
 	Threads int    // CPU threads; 0 is all that Go may use
 	MaxRows int    // sequences in the cache at once; 0 is 64. Beam search needs Width*Width
 	Chunk   int    // most tokens of one prefill pass; 0 is 512
+	GPU     GPU    // how a GPU is used
+
+	// OnFallback is told why device auto runs on the CPU; may be nil.
+	OnFallback func(reason error)
 }
+
+// GPU says how a GPU is used; the zero value takes what it needs.
+type GPU = ort.GPU
 
 // Errors that callers may want to tell apart, besides those of ctx.
 var (
@@ -90,9 +97,14 @@ func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
 	if m.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return nil, err
 	}
-	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads, Manifest: m.manifest})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{
+		Library: opt.Library, Device: opt.Device, Threads: opt.Threads, GPU: opt.GPU, Manifest: m.manifest,
+	})
 	if err != nil {
 		return nil, err
+	}
+	if reason := m.Fallback(); reason != nil && opt.OnFallback != nil {
+		opt.OnFallback(reason)
 	}
 	m.findPrefix()
 	return m, m.start(opt)
@@ -142,6 +154,10 @@ func (m *Model) Close() error {
 
 // Device is where the model runs: cpu or cuda:N.
 func (m *Model) Device() string { return m.session.Device() }
+
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for. Options.OnFallback is told, too.
+func (m *Model) Fallback() error { return m.session.Fallback() }
 
 // Source identifies the weights the model was made from: their SHA-256; for the
 // critic of a pair, that of its own.

@@ -133,3 +133,96 @@ func identity(n int) []float32 {
 	}
 	return u
 }
+
+// correlated are inputs of a layer as real ones are: each is a mix of few causes.
+func correlated(rng *rand.Rand, positions, columns int) [][]float32 {
+	causes := make([][]float64, columns/8)
+	for i := range causes {
+		causes[i] = make([]float64, columns)
+		for j := range causes[i] {
+			causes[i][j] = rng.NormFloat64()
+		}
+	}
+	out := make([][]float32, positions)
+	for t := range out {
+		out[t] = make([]float32, columns)
+		for j := range out[t] {
+			out[t][j] = float32(rng.NormFloat64() / 4)
+		}
+		for _, cause := range causes {
+			strength := rng.NormFloat64()
+			for j, v := range cause {
+				out[t][j] += float32(strength * v / 4)
+			}
+		}
+	}
+	return out
+}
+
+// TestFactor: U is upper triangular, and U^T U the inverse of what it is made of.
+func TestFactor(t *testing.T) {
+	const n, damp = 20, 0.1
+	x := correlated(rand.New(rand.NewPCG(5, 6)), 50, n)
+	u := factor(x, 0, n, damp)
+	for i := range n {
+		for j := range n {
+			if j < i && u[i*n+j] != 0 {
+				t.Errorf("U[%d, %d] is %v below the diagonal", i, j, u[i*n+j])
+			}
+			var sum float64 // (U^T U H)[i, j]
+			for k := range n {
+				h := 0.0
+				for _, row := range x {
+					h += float64(row[k]) * float64(row[j]) / float64(len(x))
+				}
+				if k == j {
+					h += damp
+				}
+				for l := range n {
+					sum += float64(u[l*n+i]) * float64(u[l*n+k]) * h
+				}
+			}
+			want := 0.0
+			if i == j {
+				want = 1
+			}
+			if math.Abs(sum-want) > 1e-4 {
+				t.Errorf("(U^T U H)[%d, %d] is %v, want %v", i, j, sum, want)
+			}
+		}
+	}
+}
+
+// TestFeedback: with the errors of one column made up for in others, the outputs
+// change less, also for inputs that the calibration has not seen.
+func TestFeedback(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	const columns = Window + 72 // two windows, and a block that is not full
+	x := correlated(rng, 200, columns)
+	seen, unseen := x[:150], x[150:]
+	c := Calibrate(seen)
+	alone := &Calibration{importance: c.importance}
+	for from := 0; from < columns; from += Window {
+		alone.factors = append(alone.factors, identity(min(Window, columns-from))...)
+	}
+	var with, without float64
+	for range 20 {
+		row := make([]float32, columns)
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+		}
+		a, b := quantise(row, c, 4), quantise(row, alone, 4)
+		for _, x := range unseen {
+			var da, db float64
+			for i, v := range x {
+				da += float64(v) * float64(row[i]-a[i])
+				db += float64(v) * float64(row[i]-b[i])
+			}
+			with, without = with+da*da, without+db*db
+		}
+	}
+	t.Logf("squared error of the outputs with feedback / without: %.3f", with/without)
+	if !(with < 0.8*without) {
+		t.Errorf("squared error %v with feedback, %v without", with, without)
+	}
+}

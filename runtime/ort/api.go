@@ -145,14 +145,15 @@ import (
 // else, sessions and their options included, is the binding's.
 
 // enterAPI finds the C interface of the library that the binding has loaded from
-// path. It returns the library's own file name, and what leaves it again.
-func enterAPI(path string) (file string, leave func(), err error) {
+// path. It returns the library's own file name, what leaves its environment, and
+// what lets go of the library after that.
+func enterAPI(path string) (file string, leave, unload func(), err error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	var version, at, why *C.char
 	lib := C.load(name, &version, &at, &why)
 	if lib == nil {
-		return "", nil, fmt.Errorf("%s: %s", path, C.GoString(why))
+		return "", nil, nil, fmt.Errorf("%s: %s", path, C.GoString(why))
 	}
 	if v := C.GoString(version); v != onnx.GetVersion() {
 		err = fmt.Errorf("%s: version %s, but %s is in use", path, v, onnx.GetVersion())
@@ -161,9 +162,9 @@ func enterAPI(path string) (file string, leave func(), err error) {
 	}
 	if err != nil {
 		C.dlclose(lib)
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return C.GoString(at), func() { C.leave(); C.dlclose(lib) }, nil
+	return C.GoString(at), func() { C.leave() }, func() { C.dlclose(lib) }, nil
 }
 
 // check makes an error of a status.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -16,12 +15,14 @@ import (
 // environment is onnxruntime's, one per process. It lives while sessions do.
 var environment struct {
 	sync.Mutex
-	users int
-	path  string
-	ours  bool   // we made it, and unmake it
-	file  string // the library's, as the loader found it
-	leave func()
-	cuda  bool // the CUDA provider's library is registered
+	users     int
+	path      string
+	ours      bool   // we made it, and unmake it
+	file      string // the library's, as the loader found it
+	leave     func() // the library's environment
+	unload    func() // the library
+	cuda      bool   // the CUDA provider's library is registered
+	hugePages func() // undoes useHugePages; nil if weights do not lie in them
 }
 
 // acquire loads the library if need be, counts one more user and returns the
@@ -51,7 +52,7 @@ func acquire(library string) (string, error) {
 	}
 	err = checkVersion(onnx.GetVersion(), path)
 	if err == nil {
-		env.file, env.leave, err = enterAPI(path)
+		env.file, env.leave, env.unload, err = enterAPI(path)
 	}
 	if err != nil {
 		if env.ours {
@@ -59,7 +60,9 @@ func acquire(library string) (string, error) {
 		}
 		return "", err
 	}
-	env.users, env.path = 1, path
+	if env.users, env.path = 1, path; env.ours {
+		env.hugePages = useHugePages()
+	}
 	return path, nil
 }
 
@@ -81,6 +84,11 @@ func release() error {
 	if env.ours {
 		err = errors.Join(err, onnx.DestroyEnvironment())
 	}
+	if env.hugePages != nil {
+		env.hugePages()
+		env.hugePages = nil
+	}
+	env.unload()
 	return err
 }
 
@@ -129,8 +137,7 @@ func appendCUDA(opts *onnx.SessionOptions, id int, gpu GPU) error {
 		err = opts.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: cuda:%d: %s; it needs the files of the onnxruntime-gpu package, the CUDA libraries they name and a driver, or choose device cpu",
-			ErrDevice, id, strings.TrimRight(err.Error(), "."))
+		return fmt.Errorf("%w: cuda:%d: %w", ErrDevice, id, err)
 	}
 	return nil
 }
@@ -146,10 +153,10 @@ func registerCUDA() error {
 	}
 	path := filepath.Join(filepath.Dir(env.file), cudaLibrary)
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%s is the CPU's onnxruntime: there is no %s beside it", env.file, cudaLibrary)
+		return fmt.Errorf("%s is the CPU's onnxruntime, without %s beside it: point ORT_LIB to that of the package onnxruntime-gpu, or choose device cpu", env.file, cudaLibrary)
 	}
 	if err := onnx.RegisterExecutionProviderLibrary(cudaProvider, path); err != nil {
-		return err
+		return fmt.Errorf("%w: put CUDA's libraries where the loader finds them (LD_LIBRARY_PATH), install a driver, or choose device cpu", err)
 	}
 	env.cuda = true
 	return nil

@@ -26,6 +26,7 @@ type Options struct {
 	Device  string // cpu (also empty), cuda, cuda:N, or auto: the GPU if there is one
 	Threads int    // CPU threads of one pass; 0 is all that Go may use
 	GPU     GPU
+	Profile string // start of the name of a file to which Close writes the time of every operator; empty: none
 
 	// Manifest is what the graph must agree with; nil: it is not compared.
 	Manifest *manifest.Manifest

@@ -146,19 +146,27 @@ func (s *Session) loadNative() error {
 		return err
 	}
 	defer opts.Destroy()
+	defer openingSession()()
 	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
 	if err != nil {
-		if strings.Contains(err.Error(), "fallback to CPU EP") {
-			err = fmt.Errorf("%w: onnxruntime has no kernel for %s for some nodes of the graph: allow them on the CPU (GPU.PartlyCPU), or take another --attention or precision in oreo-export (%w)",
-				ErrDevice, s.device, err)
-		} else if strings.Contains(err.Error(), "CUDA") {
-			err = fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
-		}
-		return err
+		return s.explain(err)
 	}
 	s.native = &native{DynamicAdvancedSession: run}
 	s.native.users.Add(1)
 	return nil
+}
+
+// explain says what to do about a graph that does not load.
+func (s *Session) explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "fallback to CPU EP") && s.layout.grouped():
+		return fmt.Errorf("%w: %s: the graph's form is the CPU's: export it with --attention standard (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "fallback to CPU EP"):
+		return fmt.Errorf("%w: %s: some nodes of the graph have no kernel there: allow them on the CPU (GPU.PartlyCPU, --gpu-partly) or export in another precision (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "CUDA"):
+		return fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+	}
+	return err
 }
 
 func (s *Session) options() (*onnx.SessionOptions, error) {
@@ -179,8 +187,15 @@ func (s *Session) options() (*onnx.SessionOptions, error) {
 		opts.SetMemPattern(false),
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
-	if err == nil && s.device.cuda {
+	if err == nil && s.opt.Profile != "" {
+		err = opts.EnableProfiling(s.opt.Profile)
+	}
+	switch {
+	case err != nil:
+	case s.device.cuda:
 		err = appendCUDA(opts, s.device.id, s.opt.GPU)
+	case environment.hugePages != nil:
+		err = opts.AddSessionConfigEntry("session.use_env_allocators", "1")
 	}
 	if err != nil {
 		return nil, errors.Join(err, opts.Destroy())

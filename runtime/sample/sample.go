@@ -82,6 +82,7 @@ type Sampler struct {
 	seen       map[int]bool // nil without a repetition penalty
 	constraint Constraint
 	shaped     []float32 // logits after bias, penalty and constraint
+	sums       []float64 // of weights, by block
 	kept       []candidate
 }
 
@@ -121,7 +122,8 @@ func (s *Sampler) Pick(logits []float32) (id int, logProb float64, err error) {
 	if math.IsNaN(top) || math.IsInf(top, 0) {
 		return 0, 0, ErrNaN
 	}
-	total := expSum(logits, float32(top))
+	var total float64
+	s.sums, total = expSums(s.sums[:0], logits, float32(top))
 	if math.IsNaN(total) {
 		return 0, 0, ErrNaN
 	}
@@ -136,11 +138,11 @@ func (s *Sampler) Pick(logits []float32) (id int, logProb float64, err error) {
 	case c.Temperature == 0:
 		id = best
 	case c.Temperature == 1 && c.TopK == 0 && (c.TopP == 0 || c.TopP == 1) && c.MinP == 0:
-		if &shaped[0] == &logits[0] {
-			id = s.drawAll(logits, top, total)
-			break
+		sum := total
+		if &shaped[0] != &logits[0] {
+			s.sums, sum = expSums(s.sums[:0], shaped, float32(peak))
 		}
-		id = s.drawAll(shaped, peak, expSum(shaped, float32(peak)))
+		id = s.drawAll(shaped, float32(peak), sum)
 	default:
 		id = s.drawKept(shaped, peak)
 	}
@@ -185,21 +187,27 @@ func forbid(logits []float32, allowed []uint64) {
 	}
 }
 
-// drawAll draws from softmax(logits), whose normaliser is total.
-func (s *Sampler) drawAll(logits []float32, top, total float64) int {
+// drawAll draws from softmax(logits), of which s.sums are the blocks' weights and
+// total all of it.
+func (s *Sampler) drawAll(logits []float32, top float32, total float64) int {
 	left := s.rng.Float64() * total
-	last := 0
-	for i, x := range logits {
-		w := float64(expOf(x - float32(top)))
-		if w == 0 {
+	for b, sum := range s.sums {
+		if left >= sum {
+			left -= sum
 			continue
 		}
-		if left -= w; left < 0 {
-			return i
+		from := b * block
+		for i, x := range logits[from:min(from+block, len(logits))] {
+			if left -= float64(expOf(x - top)); left < 0 {
+				return from + i
+			}
 		}
-		last = i
 	}
-	return last // rounding left a crumb behind the last weight
+	last := len(logits) - 1 // rounding left a crumb behind the last weight
+	for expOf(logits[last]-top) == 0 {
+		last--
+	}
+	return last
 }
 
 // drawKept applies the temperature and the filters, then draws.
@@ -290,10 +298,21 @@ func nucleus(all []candidate, p, total float64) (kept []candidate, sum float64) 
 
 // argmax returns the first of the largest logits; NaN if the first logit is.
 func argmax(logits []float32) (best int, top float64) {
-	for i, x := range logits {
-		if x > logits[best] {
-			best = i
+	largest := logits[0]
+	for from := 0; from < len(logits); from += 8 {
+		some := logits[from:min(from+8, len(logits))]
+		if len(some) == 8 { // few of the eights hold a new largest
+			x := (*[8]float32)(some)
+			if !(x[0] > largest || x[1] > largest || x[2] > largest || x[3] > largest ||
+				x[4] > largest || x[5] > largest || x[6] > largest || x[7] > largest) {
+				continue
+			}
+		}
+		for i, x := range some {
+			if x > largest {
+				best, largest = from+i, x
+			}
 		}
 	}
-	return best, float64(logits[best])
+	return best, float64(largest)
 }

@@ -46,6 +46,7 @@ type config struct {
 	lengths, rows       []int
 	steps, repeats      int
 	threads             int
+	profiles            bool
 }
 
 func parse() (config, error) {
@@ -61,6 +62,7 @@ func parse() (config, error) {
 	flag.IntVar(&c.steps, "n", 24, "tokens per row that are timed")
 	flag.IntVar(&c.repeats, "repeat", 4, "turns of each; the fastest counts")
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
+	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, instead of comparing")
 	flag.Parse()
 	c.dtypes, c.peers = strings.Split(dtypes, ","), strings.Split(peers, ",")
 	var err error
@@ -93,14 +95,17 @@ func run(ctx context.Context, c config) error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
-	env := peer.Environment{Dir: filepath.Join(work, "python"), Given: c.python, Packages: pinned}
+	env := peer.In(c.deps, c.python)
+	var err error
 	if c.model == "" {
-		var err error
-		if c.model, err = env.SmolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+		if c.model, err = env.SmolLM(ctx); err != nil {
 			return err
 		}
 	}
-	limit := bandwidth()
+	limit, err := bandwidth()
+	if err != nil {
+		return err
+	}
 	fmt.Printf("%s, %d of the machine's threads; memory reads %.1f GB/s with one\n", filepath.Base(c.model), c.threads, limit/1e9)
 	var all []cell
 	for _, dtype := range c.dtypes {
@@ -110,14 +115,23 @@ func run(ctx context.Context, c config) error {
 		}
 		all = append(all, cells...)
 	}
-	report(all, limit)
+	if !c.profiles {
+		report(all, limit)
+	}
 	return nil
 }
 
 // measure runs all cells of one precision. Processes live as long as it does, so
 // that weights are read once.
 func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision) ([]cell, error) {
-	mine, err := openOurs(ctx, c.model, work, dtype, c.threads)
+	dir, err := exportOurs(ctx, c.model, work, dtype)
+	if err != nil {
+		return nil, err
+	}
+	if c.profiles {
+		return nil, c.profile(dir, dtype)
+	}
+	mine, err := openOurs(dir, c.threads, "")
 	if err != nil {
 		return nil, err
 	}

@@ -29,12 +29,18 @@ type ours struct {
 	size    int64 // bytes of the weights
 }
 
-func openOurs(ctx context.Context, model, work string, dtype graph.Precision, threads int) (*ours, error) {
-	runtime.GOMAXPROCS(threads)
+// exportOurs writes the artifact and returns its folder.
+func exportOurs(ctx context.Context, model, work string, dtype graph.Precision) (string, error) {
 	dir := filepath.Join(work, "ours-"+string(dtype))
-	if err := export.Run(ctx, export.Config{Kind: manifest.Policy, Model: model, Out: dir, Precision: dtype}); err != nil {
-		return nil, err
-	}
+	err := export.Run(ctx, export.Config{Kind: manifest.Policy, Model: model, Out: dir, Precision: dtype})
+	debug.FreeOSMemory()
+	return dir, err
+}
+
+// openOurs opens an artifact; profile is where its session writes a trace, if
+// anywhere.
+func openOurs(dir string, threads int, profile string) (*ours, error) {
+	runtime.GOMAXPROCS(threads)
 	m, err := manifest.Load(dir)
 	if err != nil {
 		return nil, err
@@ -49,13 +55,12 @@ func openOurs(ctx context.Context, model, work string, dtype graph.Precision, th
 	}
 	o.size = info.Size()
 	spec := engine.Spec{Width: o.vocab, Vocab: o.vocab, MaxPositions: m.Dims.MaxPositions}
-	if o.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Threads: threads}); err != nil {
+	if o.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Threads: threads, Profile: profile}); err != nil {
 		return nil, err
 	}
 	if o.engine, err = engine.New(o.session, engine.Options{}); err != nil {
 		return nil, errors.Join(err, o.session.Close())
 	}
-	debug.FreeOSMemory() // the exporter's
 	return o, nil
 }
 

