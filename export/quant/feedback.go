@@ -8,7 +8,7 @@ const Window = 256
 
 // damping is the share of the inputs' mean square that is added to that of each:
 // what a short calibration has not seen could matter too.
-const Damping = 0.05
+const damping = 0.05
 
 // Calibration is what is known of a linear layer's inputs: how much an error in
 // each column of its weight counts, and by how much later columns can make up for
@@ -36,7 +36,7 @@ func Calibrate(inputs [][]float32) *Calibration {
 		c.importance[i] += float32(1e-3 * total / float64(columns)) // silent inputs count too
 	}
 	for from := 0; from < columns; from += Window {
-		c.factors = append(c.factors, factor(inputs, from, min(from+Window, columns), Damping*total/float64(columns))...)
+		c.factors = append(c.factors, factor(inputs, from, min(from+Window, columns), damping*total/float64(columns))...)
 	}
 	return c
 }
