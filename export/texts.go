@@ -21,12 +21,28 @@ var goldenTexts = []struct {
 	{"The train leaves at 9 and arrives at", 10},
 }
 
-// calibrationText shows the exporter how large the inputs of each layer are.
+// calibrationText shows the exporter how large the inputs of each layer are and
+// how they vary together: some of everything that models read.
 const calibrationText = `Question: Mia reads 15 pages on each of 4 days and 22 pages on the fifth day. Her book has 120 pages. How many pages are left?
 Answer: In the first 4 days she reads 15 * 4 = 60 pages. With the fifth day that makes 60 + 22 = 82 pages. So 120 - 82 = 38 pages are left.
-The answer is 38.`
+The answer is 38.
 
-const calibrationTokens = 96
+The old lighthouse had been dark for years when the new keeper arrived. She cleaned the lamp, oiled the door and wrote the first line in the log: "Wind from the west, no ships." In winter, storms shook the windows; in summer, children came up the path with questions.
+
+user: Which tools do I need to repair a bicycle tyre?
+assistant: You need tyre levers, a patch kit with glue, and a pump. First take the wheel off, then remove the tube and look for the hole.
+
+func sum(values []int) int {
+	total := 0
+	for _, v := range values {
+		total += v
+	}
+	return total
+}
+
+The committee may amend this agreement only in writing. Each party shall keep records of its work, and provides the service "as is", to the extent that the law permits. Water boils at 100 degrees; iron melts at 1538 degrees. In 1969 people walked on the moon for the first time.`
+
+const calibrationTokens = 384
 
 // texts turns these into tokens of one model.
 type texts struct {
