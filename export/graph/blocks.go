@@ -35,7 +35,7 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 	scales := make([]float32, out*perRow)
 	zeros := make([]byte, out*quant.ZeroBytes(width, bits))
 	inputs = []string{name + ".codes", name + ".scales", name + ".zeros"}
-	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block * bits / 8}, func(to io.Writer) error {
+	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block(width) * bits / 8}, func(to io.Writer) error {
 		return quantise(to, w, b.src.Importance[names[0]], bits, scales, zeros)
 	})
 	b.initializer(inputs[1], onnx.TensorProto_FLOAT, []int{out, perRow}, func(to io.Writer) error {
@@ -50,10 +50,10 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 
 // blockTable stores the embeddings [V, C] quantised, and returns the inputs of
 // GatherBlockQuantized. A tied head uses the same bytes: the operators differ only
-// in the shape they give the codes, [V, C] here and [V, blocks, Block] there.
+// in the shape they give the codes, [V, C] here and [V, blocks, block] there.
 func (b *builder) blockTable(name string) []string {
-	if b.err == nil && b.c.Hidden%quant.Block != 0 {
-		b.err = fmt.Errorf("hidden_size %d is not a multiple of %d, which %s needs: export as fp32 or fp16", b.c.Hidden, quant.Block, b.p)
+	if b.err == nil && b.c.Hidden%quant.Smallest != 0 {
+		b.err = fmt.Errorf("hidden_size %d is not a multiple of %d, which %s needs: export as fp32 or fp16", b.c.Hidden, quant.Smallest, b.p)
 	}
 	inputs, out, width := b.blocks(name)
 	flat := name + ".table"
