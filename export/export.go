@@ -34,6 +34,7 @@ const Tool = "oreo-export 0.1"
 type Config struct {
 	Kind      manifest.Kind
 	Model     string          // folder with config.json and weights
+	Critic    string          // of a policy: folder of a critic on its backbone, to be put into the same artifact; may be empty
 	Out       string          // folder to make; an earlier artifact there is replaced
 	Precision graph.Precision // of the weights
 	Attention graph.Attention // form of the graph; empty: the better one for the model
@@ -55,6 +56,8 @@ func (c Config) Validate() error {
 		return errors.New("--out: a folder for the artifact is needed")
 	case c.Kind != manifest.Policy && c.Kind != manifest.Critic:
 		return fmt.Errorf("kind %q: want %s or %s", c.Kind, manifest.Policy, manifest.Critic)
+	case c.Critic != "" && c.Kind != manifest.Policy:
+		return errors.New("--critic: only a policy takes a critic along")
 	case !slices.Contains([]graph.Precision{graph.FP32, graph.FP16, graph.Int8, graph.Int4}, c.Precision):
 		return fmt.Errorf("--dtype %q: want fp32, fp16, int8 or int4", c.Precision)
 	case !slices.Contains([]graph.Attention{"", graph.Standard, graph.Grouped}, c.Attention):
@@ -81,7 +84,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer src.Weights.Close()
+	defer src.Close()
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return err
 	}
@@ -106,8 +109,49 @@ func Run(ctx context.Context, c Config) (err error) {
 	return replace(tmp, out)
 }
 
-// open reads the model and checks that it has the head that was asked for.
-func open(c Config) (graph.Source, error) {
+// source is what a graph is made from, with the files behind it.
+type source struct {
+	graph.Source
+	critic *critic // nil if there is none
+}
+
+// Close closes the files.
+func (s *source) Close() {
+	_ = s.Weights.Close()
+	if s.critic != nil {
+		s.critic.Close()
+	}
+}
+
+// models are the models in the artifact, in the order of manifest.Kinds.
+func (s *source) models() []reference.Model {
+	all := []reference.Model{{Config: s.Config, Head: s.Head, Weights: s.Weights}}
+	if s.critic != nil {
+		all = append(all, reference.Model{Config: s.Config, Head: model.ValueHead, Weights: s.Weights, ValueHead: s.Critic.Head, Change: s.Critic.Change})
+	}
+	return all
+}
+
+// open reads the model, and the critic that goes with it if there is one.
+func open(c Config) (*source, error) {
+	policy, err := openModel(c)
+	if err != nil {
+		return nil, err
+	}
+	src := &source{Source: policy}
+	if c.Critic == "" {
+		return src, nil
+	}
+	if src.critic, err = openCritic(c.Critic, c.Model, policy); err != nil {
+		src.Close()
+		return nil, err
+	}
+	src.Critic = &src.critic.Critic
+	return src, nil
+}
+
+// openModel reads the model and checks that it has the head that was asked for.
+func openModel(c Config) (graph.Source, error) {
 	cfg, err := model.LoadConfig(c.Model)
 	if err != nil {
 		return graph.Source{}, err
@@ -142,7 +186,7 @@ func replaceable(out string) error {
 	if err != nil {
 		return fmt.Errorf("--out: %w: want a folder that does not exist yet, is empty, or holds an artifact", err)
 	}
-	own := slices.Concat(companions, []string{manifest.Name, manifest.GraphFile, manifest.DataFile, manifest.ReferenceFile, manifest.TrainerFile})
+	own := slices.Concat(companions, []string{manifest.Name, manifest.GraphFile, manifest.DataFile, manifest.ReferenceFile, manifest.TrainerFile, manifest.TrainerCriticFile})
 	artifact := false
 	for _, e := range entries {
 		if !slices.Contains(own, e.Name()) {
@@ -171,14 +215,14 @@ func replace(tmp, out string) error {
 }
 
 // fill writes all files of the artifact into dir, the manifest last.
-func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
+func fill(ctx context.Context, c Config, src *source, dir string) error {
 	texts, err := newTexts(c.Model, src.Config)
 	if err != nil {
 		return err
 	}
 	if c.Precision == graph.Int4 {
 		c.step("calibrating on %d tokens", len(texts.calibration()))
-		if src.Importance, err = reference.Importance(ctx, src.Config, src.Weights, texts.calibration()); err != nil {
+		if src.Inputs, err = reference.Inputs(ctx, src.models()[0], texts.calibration()); err != nil {
 			return err
 		}
 	}
@@ -187,7 +231,7 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 	if err != nil {
 		return err
 	}
-	m, err := graph.Build(ctx, src, c.Precision, data)
+	m, err := graph.Build(ctx, src.Source, c.Precision, data)
 	if closeErr := data.Close(); err == nil {
 		err = closeErr
 	}
@@ -200,8 +244,13 @@ func fill(ctx context.Context, c Config, src graph.Source, dir string) error {
 	if err := copyCompanions(c.Model, dir); err != nil {
 		return err
 	}
+	if src.critic != nil && src.critic.exact {
+		if err := copyFile(filepath.Join(c.Critic, manifest.ReferenceFile), filepath.Join(dir, manifest.TrainerCriticFile)); err != nil {
+			return err
+		}
+	}
 	c.step("computing reference values")
-	if err := reference.Record(ctx, src.Config, src.Head, src.Weights, texts.golden(), filepath.Join(dir, manifest.ReferenceFile)); err != nil {
+	if err := reference.Record(ctx, texts.golden(), filepath.Join(dir, manifest.ReferenceFile), src.models()...); err != nil {
 		return err
 	}
 	return describe(ctx, c, src, m, dir)
@@ -240,7 +289,7 @@ func copyFile(from, to string) error {
 	return errors.Join(err, w.Sync(), w.Close())
 }
 
-func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProto, dir string) error {
+func describe(ctx context.Context, c Config, src *source, m *onnx.ModelProto, dir string) error {
 	cfg := src.Config
 	man := &manifest.Manifest{
 		Format: manifest.Format, Kind: c.Kind, Tool: Tool, DType: string(c.Precision), KVDType: manifest.Float32,
@@ -264,18 +313,22 @@ func describe(ctx context.Context, c Config, src graph.Source, m *onnx.ModelProt
 		}
 		man.Files = append(man.Files, f)
 	}
-	if man.Source, err = hashSource(ctx, c.Model); err != nil {
+	names, err := weightFiles(c.Model)
+	if err == nil {
+		man.Source, err = hashSource(ctx, c.Model, names)
+	}
+	if err == nil && src.critic != nil {
+		man.Kind, man.OfValues = manifest.Pair, tolerance(c.Precision, manifest.Critic)
+		man.Critic, err = hashSource(ctx, src.critic.dir, src.critic.files)
+	}
+	if err != nil {
 		return err
 	}
 	return man.Save(dir)
 }
 
-// hashSource identifies the weights: the hash of the hashes of their files.
-func hashSource(ctx context.Context, dir string) (manifest.Source, error) {
-	names, err := weightFiles(dir)
-	if err != nil {
-		return manifest.Source{}, err
-	}
+// hashSource identifies weights: the hash of the hashes of their files.
+func hashSource(ctx context.Context, dir string, names []string) (manifest.Source, error) {
 	var s manifest.Source
 	all := sha256.New()
 	for _, name := range names {

@@ -25,3 +25,9 @@ func tolerance(p graph.Precision, kind manifest.Kind) manifest.Tolerance {
 		graph.Int4: {MeanKL: 0.75, MaxKL: 6, MinTop1: 0.4},
 	}[p]
 }
+
+// hiddenTolerance bounds how far a hidden state may lie from the float32 model's,
+// as a share of the largest of its elements.
+func hiddenTolerance(p graph.Precision) float64 {
+	return map[graph.Precision]float64{graph.FP32: 1e-4, graph.FP16: 0.02, graph.Int8: 0.2, graph.Int4: 1}[p]
+}

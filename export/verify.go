@@ -34,9 +34,9 @@ type Pass struct {
 
 // Check is the comparison of one way to run the graph with one reference.
 type Check struct {
-	Reference string // file
-	Mode      string // whole, chunks, cached, ragged
-	Policy    bool   // KL and Top1 are meant
+	Reference string        // file
+	Kind      manifest.Kind // policy or critic; KL and Top1 are meant for the former
+	Mode      string        // whole, chunks, cached, ragged
 	Positions int
 	MaxAbs    float64 // largest |difference|
 	Limit     float64 // for MaxAbs; 0 is none
@@ -49,11 +49,16 @@ type Check struct {
 // ErrTolerance says that a graph ran but answers too far from a reference.
 var ErrTolerance = errors.New("out of tolerance")
 
-// Verify runs the graph in dir in every way the runtime does and compares with
-// the reference values recorded at export, and with those of the trainer where
-// the model came with any. It reports all checks, and an error wrapping
-// ErrTolerance that names those that failed.
-func Verify(ctx context.Context, dir string, open func(graph string, m *manifest.Manifest) (Runner, error)) (_ []Check, err error) {
+// Open loads the graph at path, which answers width numbers for a position: V for
+// a policy, 1 for a critic.
+type Open func(path string, m *manifest.Manifest, width int) (Runner, error)
+
+// Verify runs the graph in dir in every way the runtime does, a pair as policy
+// and as critic, and compares with the reference values recorded at export, and
+// with those of the trainer where the model came with any. It reports all checks,
+// and an error wrapping ErrTolerance that names those that failed, and the first
+// layer from which the graph goes astray.
+func Verify(ctx context.Context, dir string, open Open) ([]Check, error) {
 	m, err := manifest.Load(dir)
 	if err != nil {
 		return nil, err
@@ -61,35 +66,50 @@ func Verify(ctx context.Context, dir string, open func(graph string, m *manifest
 	if err := m.CheckHashes(ctx, dir); err != nil {
 		return nil, err
 	}
-	runner, err := open(filepath.Join(dir, manifest.GraphFile), m)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, runner.Close()) }()
-	checks, err := compareAll(ctx, dir, m, runner)
-	if err != nil {
-		return checks, fmt.Errorf("verify %s: %w", dir, err)
+	var checks []Check
+	for _, kind := range m.Kinds() {
+		some, err := compareAll(ctx, dir, m, kind, open)
+		checks = append(checks, some...)
+		if err != nil {
+			return checks, fmt.Errorf("verify %s: %w", dir, err)
+		}
 	}
 	var failed []string
 	for _, c := range checks {
 		for _, f := range c.Failed {
-			failed = append(failed, fmt.Sprintf("%s, %s: %s", c.Reference, c.Mode, f))
+			failed = append(failed, fmt.Sprintf("%s, %s, %s: %s", c.Reference, c.Kind, c.Mode, f))
 		}
 	}
-	if len(failed) > 0 {
-		return checks, fmt.Errorf("verify %s: %w: %s", dir, ErrTolerance, strings.Join(failed, "; "))
+	if len(failed) == 0 {
+		return checks, nil
 	}
-	return checks, nil
+	where, err := locate(dir, m, checks, open)
+	if err != nil {
+		where = fmt.Sprintf("the layer could not be found: %v", err)
+	}
+	return checks, fmt.Errorf("verify %s: %w: %s; %s", dir, ErrTolerance, where, strings.Join(failed, "; "))
 }
 
-func compareAll(ctx context.Context, dir string, m *manifest.Manifest, runner Runner) ([]Check, error) {
-	head := model.LMHead
-	if m.Kind == manifest.Critic {
+// compareAll runs the graph as one kind in every mode, for each reference file.
+func compareAll(ctx context.Context, dir string, m *manifest.Manifest, kind manifest.Kind, open Open) (checks []Check, err error) {
+	head, trainer := model.LMHead, manifest.TrainerFile
+	if kind == manifest.Critic {
 		head = model.ValueHead
 	}
-	var checks []Check
+	if m.Kind == manifest.Pair && kind == manifest.Critic {
+		trainer = manifest.TrainerCriticFile
+	}
+	width := 1
+	if kind == manifest.Policy {
+		width = m.Dims.Vocab
+	}
+	runner, err := open(filepath.Join(dir, manifest.GraphFile), m, width)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, runner.Close()) }()
 	for _, file := range m.Files {
-		if file.Name != manifest.ReferenceFile && file.Name != manifest.TrainerFile {
+		if file.Name != manifest.ReferenceFile && file.Name != trainer {
 			continue
 		}
 		ref, err := reference.Load(filepath.Join(dir, file.Name), head, m.Dims.Vocab)
@@ -100,7 +120,7 @@ func compareAll(ctx context.Context, dir string, m *manifest.Manifest, runner Ru
 			if err := ctx.Err(); err != nil {
 				return checks, err
 			}
-			c, err := compare(runner, ref, mode, m)
+			c, err := compare(runner, ref, mode, m, kind)
 			if err != nil {
 				return checks, fmt.Errorf("%s, %s: %w", file.Name, mode.name, err)
 			}
@@ -122,6 +142,8 @@ type mode struct {
 	take    func(pass, left int) int // tokens of a row with left to go, at most
 }
 
+const raggedMode = "ragged"
+
 var modes = []mode{
 	{"whole", false, func(_, left int) int { return left }},
 	{"chunks", false, func(_, _ int) int { return 5 }},
@@ -131,7 +153,7 @@ var modes = []mode{
 		}
 		return 1
 	}},
-	{"ragged", true, func(pass, _ int) int { return []int{7, 1, 3}[pass%3] }},
+	{raggedMode, true, func(pass, _ int) int { return []int{7, 1, 3}[pass%3] }},
 }
 
 // line is a row of the batch: the first n tokens of a sequence of the reference.
@@ -154,8 +176,8 @@ func (m mode) batches(r *reference.Reference) [][]line {
 	return single
 }
 
-func compare(runner Runner, ref *reference.Reference, mode mode, m *manifest.Manifest) (Check, error) {
-	c := Check{Mode: mode.name, Policy: m.Kind == manifest.Policy}
+func compare(runner Runner, ref *reference.Reference, mode mode, m *manifest.Manifest, kind manifest.Kind) (Check, error) {
+	c := Check{Mode: mode.name, Kind: kind}
 	top, agree := 0.0, 0
 	for _, lines := range mode.batches(ref) {
 		err := run(runner, ref, mode, lines, m.Dims.MaxPositions, func(want, got []float32) {
@@ -175,7 +197,7 @@ func compare(runner Runner, ref *reference.Reference, mode mode, m *manifest.Man
 	}
 	c.MeanKL /= float64(c.Positions)
 	c.Top1 = float64(agree) / float64(c.Positions)
-	c.judge(m.Tolerance, top)
+	c.judge(m.Bounds(kind), top)
 	return c, nil
 }
 

@@ -10,17 +10,13 @@ import (
 	"github.com/oreo-go/oreo/export/graph"
 	"github.com/oreo-go/oreo/export/reference"
 	"github.com/oreo-go/oreo/runtime/manifest"
-	"github.com/oreo-go/oreo/runtime/model"
-	"github.com/oreo-go/oreo/runtime/safetensors"
 )
 
 // fake is a Runner that keeps tokens where a graph keeps keys and values, and
 // answers by a plain forward pass over them. harm may change a pass or an answer.
 type fake struct {
 	ctx     context.Context
-	config  *model.Config
-	head    model.Head
-	weights *safetensors.File
+	model   reference.Model
 	cache   [][]int64
 	harmIn  func(p *Pass, cache [][]int64)
 	harmOut func(answer []float32)
@@ -52,7 +48,7 @@ func (f *fake) Forward(p Pass) ([]float32, error) {
 		if p.Positions[row] != at {
 			return nil, errors.New("position of a token is not its slot")
 		}
-		answers, err := reference.Forward(f.ctx, f.config, f.head, f.weights, f.cache[b][:at+1])
+		answers, err := reference.Forward(f.ctx, f.model, f.cache[b][:at+1])
 		if err != nil {
 			return nil, err
 		}
@@ -79,10 +75,10 @@ func verify(t *testing.T, kind manifest.Kind, harm func(*fake)) ([]Check, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Weights.Close()
-	f := &fake{ctx: t.Context(), config: src.Config, head: src.Head, weights: src.Weights}
+	defer src.Close()
+	f := &fake{ctx: t.Context(), model: src.models()[0]}
 	harm(f)
-	checks, err := Verify(t.Context(), c.Out, func(string, *manifest.Manifest) (Runner, error) { return f, nil })
+	checks, err := Verify(t.Context(), c.Out, func(string, *manifest.Manifest, int) (Runner, error) { return f, nil })
 	if !f.closed {
 		t.Error("the graph was not closed")
 	}

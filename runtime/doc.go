@@ -7,6 +7,8 @@
 //	critic, err := oreo.OpenValue("out/critic", oreo.Options{})
 //	result, err := oreo.Search(ctx, policy, critic, oreo.Text("1+1=?\n"), oreo.SearchConfig{Width: 3})
 //
+// OpenPair opens both where they share their weights (oreo-export policy --critic).
+//
 // Policy.Generate streams an answer, Policy.Sample draws several, Value.Score
 // values a text, Search finds an answer, ChooseAction an agent's next action, and
 // a Dialogue the actions of an episode. Policy.Choices, Regexp and JSONSchema make

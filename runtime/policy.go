@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -32,6 +33,30 @@ func OpenPolicy(dir string, opt Options) (*Policy, error) {
 		return nil, err
 	}
 	return &Policy{Model: m}, nil
+}
+
+// OpenPair opens the folder that `oreo-export policy --critic` made as policy and
+// critic on one set of weights in memory. Each has a cache of its own; the caller
+// ends both with Close, in any order. OpenPolicy and OpenValue open such a folder
+// as one of the two. An artifact with one model is an ErrKind.
+func OpenPair(dir string, opt Options) (*Policy, *Value, error) {
+	p, err := OpenPolicy(dir, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.manifest.Kind != manifest.Pair {
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w: it is a policy alone, made without a critic", dir, ErrKind), p.Close())
+	}
+	critic := &Model{
+		dir: dir, kind: manifest.Critic, manifest: p.manifest, config: p.config, tokenizer: p.tokenizer, chat: p.chat, prefix: p.prefix, prefixed: p.prefixed,
+	}
+	if critic.session, err = p.session.Share(critic.spec()); err == nil {
+		err = critic.start(opt)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, p.Close())
+	}
+	return p, &Value{critic}, nil
 }
 
 // GenerateConfig says how to continue a prompt. The zero value is greedy.

@@ -23,7 +23,14 @@ type Options struct {
 	Threads int    // CPU threads; 0 is all that Go may use
 	MaxRows int    // sequences in the cache at once; 0 is 64. Beam search needs Width*Width
 	Chunk   int    // most tokens of one prefill pass; 0 is 512
+	GPU     GPU    // how a GPU is used
+
+	// OnFallback is told why device auto runs on the CPU; may be nil.
+	OnFallback func(reason error)
 }
+
+// GPU says how a GPU is used; the zero value takes what it needs.
+type GPU = ort.GPU
 
 // Errors that callers may want to tell apart, besides those of ctx.
 var (
@@ -56,6 +63,7 @@ func Chat(messages ...chat.Message) Prompt { return Prompt{Messages: messages} }
 // Model is what an opened Policy and Value have in common.
 type Model struct {
 	dir       string
+	kind      manifest.Kind // policy or critic
 	manifest  *manifest.Manifest
 	config    *model.Config
 	tokenizer *tokenizer.Tokenizer
@@ -67,35 +75,76 @@ type Model struct {
 }
 
 func open(dir string, kind manifest.Kind, opt Options) (_ *Model, err error) {
-	m := &Model{dir: dir}
+	m := &Model{dir: dir, kind: kind}
 	if m.manifest, err = manifest.Load(dir); err != nil {
 		return nil, err
 	}
-	if m.manifest.Kind != kind {
+	if !slices.Contains(m.manifest.Kinds(), kind) {
 		return nil, fmt.Errorf("%s: %w: it is a %s, a %s is needed", dir, ErrKind, m.manifest.Kind, kind)
 	}
 	if m.config, err = model.LoadConfig(dir); err != nil {
 		return nil, err
 	}
+	if err := agree(m.config, m.manifest.Dims); err != nil {
+		return nil, fmt.Errorf("%s: %w: export again", filepath.Join(dir, model.ConfigFile), err)
+	}
 	if m.tokenizer, err = tokenizer.Load(dir); err != nil {
 		return nil, err
+	}
+	if n, vocab := m.tokenizer.VocabSize(), m.manifest.Dims.Vocab; n > vocab {
+		return nil, fmt.Errorf("%s: tokenizer.json has %d tokens, dims.vocab in %s is %d: they are of different models", dir, n, manifest.Name, vocab)
 	}
 	if m.chat, err = chat.Load(dir); err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return nil, err
 	}
-	spec := engine.Spec{Width: 1, Vocab: m.manifest.Dims.Vocab, MaxPositions: m.manifest.Dims.MaxPositions}
-	if kind == manifest.Policy {
-		spec.Width = spec.Vocab
-	}
-	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{Library: opt.Library, Device: opt.Device, Threads: opt.Threads})
+	m.session, err = ort.Open(filepath.Join(dir, manifest.GraphFile), m.spec(), ort.Options{
+		Library: opt.Library, Device: opt.Device, Threads: opt.Threads, GPU: opt.GPU, Manifest: m.manifest,
+	})
 	if err != nil {
 		return nil, err
 	}
-	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
-		return nil, errors.Join(err, m.session.Close())
+	if reason := m.Fallback(); reason != nil && opt.OnFallback != nil {
+		opt.OnFallback(reason)
 	}
 	m.findPrefix()
-	return m, nil
+	return m, m.start(opt)
+}
+
+// agree checks that a configuration is that of the graph.
+func agree(c *model.Config, d manifest.Dims) error {
+	for _, n := range []struct {
+		field       string
+		config, dim int
+	}{
+		{"hidden_size", c.Hidden, d.Hidden}, {"intermediate_size", c.Intermediate, d.Intermediate}, {"num_hidden_layers", c.Layers, d.Layers},
+		{"num_attention_heads", c.Heads, d.Heads}, {"num_key_value_heads", c.KVHeads, d.KVHeads}, {"head_dim", c.HeadDim, d.HeadDim},
+		{"vocab_size", c.Vocab, d.Vocab},
+	} {
+		if n.config != n.dim {
+			return fmt.Errorf("%s is %d, dims in %s say %d", n.field, n.config, manifest.Name, n.dim)
+		}
+	}
+	if string(c.Arch) != d.Arch {
+		return fmt.Errorf("model_type is %s, dims in %s say %q", c.Arch, manifest.Name, d.Arch)
+	}
+	return nil
+}
+
+// spec describes the model to the engine.
+func (m *Model) spec() engine.Spec {
+	spec := engine.Spec{Width: 1, Vocab: m.manifest.Dims.Vocab, MaxPositions: m.manifest.Dims.MaxPositions}
+	if m.kind == manifest.Policy {
+		spec.Width = spec.Vocab
+	}
+	return spec
+}
+
+// start puts an engine over the session.
+func (m *Model) start(opt Options) (err error) {
+	if m.engine, err = engine.New(m.session, engine.Options{MaxRows: opt.MaxRows, Chunk: opt.Chunk}); err != nil {
+		return errors.Join(err, m.session.Close())
+	}
+	return nil
 }
 
 // Close frees the model; calls under way fail with ErrClosed.
@@ -106,8 +155,18 @@ func (m *Model) Close() error {
 // Device is where the model runs: cpu or cuda:N.
 func (m *Model) Device() string { return m.session.Device() }
 
-// Source identifies the weights the model was made from: their SHA-256.
-func (m *Model) Source() string { return m.manifest.Source.SHA256 }
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for. Options.OnFallback is told, too.
+func (m *Model) Fallback() error { return m.session.Fallback() }
+
+// Source identifies the weights the model was made from: their SHA-256; for the
+// critic of a pair, that of its own.
+func (m *Model) Source() string {
+	if m.kind == manifest.Critic && m.manifest.Kind == manifest.Pair {
+		return m.manifest.Critic.SHA256
+	}
+	return m.manifest.Source.SHA256
+}
 
 // Tokenizer is the model's.
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }

@@ -10,8 +10,8 @@ import (
 // Value is a critic that was opened for scoring.
 type Value struct{ *Model }
 
-// OpenValue opens the folder that `oreo-export critic` made. The caller ends
-// with Close.
+// OpenValue opens the folder that `oreo-export critic` made, or the critic of a
+// pair. The caller ends with Close.
 func OpenValue(dir string, opt Options) (*Value, error) {
 	m, err := open(dir, manifest.Critic, opt)
 	if err != nil {

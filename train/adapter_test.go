@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -33,8 +34,8 @@ func TestMergedIsTheAdapter(t *testing.T) {
 	data := records(t, 24)
 	out := adapted(t, tiny(t, data), data, func(*OREOConfig) {})
 	for folder, head := range map[string]model.Head{"": model.LMHead, "critic": model.ValueHead} {
-		merged, adapter := outputs(t, filepath.Join(out, folder), head), outputs(t, filepath.Join(out, folder, AdapterFolder), head)
-		later := MergeConfig{Adapter: filepath.Join(out, folder, AdapterFolder), Out: filepath.Join(t.TempDir(), "later"), DType: "float32"}
+		merged, adapter := outputs(t, filepath.Join(out, folder), head), outputs(t, filepath.Join(out, folder, peft.Folder), head)
+		later := MergeConfig{Adapter: filepath.Join(out, folder, peft.Folder), Out: filepath.Join(t.TempDir(), "later"), DType: "float32"}
 		if _, err := Merge(later); err != nil {
 			t.Fatal(err)
 		}
@@ -79,16 +80,16 @@ func TestAdapterGoesOn(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(first, "config.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("merge is off, but there is a whole model: %v", err)
 	}
-	if outputs(t, base, model.LMHead)[0] == outputs(t, filepath.Join(first, AdapterFolder), model.LMHead)[0] {
+	if outputs(t, base, model.LMHead)[0] == outputs(t, filepath.Join(first, peft.Folder), model.LMHead)[0] {
 		t.Fatal("the adapter has learnt nothing")
 	}
 	for name, change := range map[string]func(*OREOConfig){
 		"adapter":          func(*OREOConfig) {},
 		"all parameters":   func(c *OREOConfig) { c.LoRARank, c.Kind = 0, "full" },
-		"critic's adapter": func(c *OREOConfig) { c.Critic = filepath.Join(first, "critic", AdapterFolder) },
+		"critic's adapter": func(c *OREOConfig) { c.Critic = filepath.Join(first, "critic", peft.Folder) },
 		"head alone":       func(c *OREOConfig) { c.Kind = "head" },
 	} {
-		out := adapted(t, filepath.Join(first, AdapterFolder), data, change)
+		out := adapted(t, filepath.Join(first, peft.Folder), data, change)
 		h := history(t, out)
 		if d := h[0]["log_ratio"]; math.Abs(d) > 1e-6 {
 			t.Errorf("%s: the first update's log-ratio is %v, want 0", name, d)
@@ -106,17 +107,17 @@ func TestBadAdapters(t *testing.T) {
 	data := records(t, 16)
 	base := tiny(t, data)
 	first := adapted(t, base, data, func(*OREOConfig) {})
-	adapter := filepath.Join(first, AdapterFolder)
+	adapter := filepath.Join(first, peft.Folder)
 	change := func(name string, f func(dir string) error) string {
 		dir := filepath.Join(filepath.Dir(first), name) // as deep as the first: its base is found
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.CopyFS(filepath.Join(dir, AdapterFolder), os.DirFS(adapter)), f(filepath.Join(dir, AdapterFolder))); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.CopyFS(filepath.Join(dir, peft.Folder), os.DirFS(adapter)), f(filepath.Join(dir, peft.Folder))); err != nil {
 			t.Fatal(err)
 		}
-		return filepath.Join(dir, AdapterFolder)
+		return filepath.Join(dir, peft.Folder)
 	}
 	replace := func(old, new string) func(string) error {
 		return func(dir string) error {
-			path := filepath.Join(dir, nn.AdapterConfigFile)
+			path := filepath.Join(dir, peft.ConfigFile)
 			text, err := os.ReadFile(path)
 			if !strings.Contains(string(text), old) {
 				t.Fatalf("%q is not in %s", old, text)
@@ -139,7 +140,7 @@ func TestBadAdapters(t *testing.T) {
 	}{
 		{"another model's", change("other", replace(rel, other)), "", 2, "base with other weights"},
 		{"no base", change("lost", replace(rel, "gone")), "", 2, "no model folder at"},
-		{"cut short", change("cut", func(dir string) error { return os.Truncate(filepath.Join(dir, nn.AdapterFile), 3000) }), "", 2, "cut short"},
+		{"cut short", change("cut", func(dir string) error { return os.Truncate(filepath.Join(dir, peft.WeightFile), 3000) }), "", 2, "cut short"},
 		{"other rank", adapter, "", 3, "lora_rank: 3, but the adapter"},
 		{"no head", base, base, 0, "has no value_head.weight"},
 	} {

@@ -10,9 +10,9 @@ import (
 	"github.com/oreo-go/oreo/math/step"
 	"github.com/oreo-go/oreo/runtime/chat"
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/data"
-	"github.com/oreo-go/oreo/train/nn"
 )
 
 // CheckData reads the files as training would, prints the first show records
@@ -56,7 +56,7 @@ func demonstrations(e *data.Encoder, files []string) ([]data.Sequence, data.Stat
 
 // read turns the records into sequences with the model's own tokenizer.
 func (r *run) read(read reader) ([]data.Sequence, error) {
-	dir, err := nn.BaseDir(r.Model)
+	dir, err := peft.BaseDir(r.Model)
 	if err != nil {
 		return nil, err
 	}

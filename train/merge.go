@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
@@ -27,11 +28,11 @@ func Merge(cfg MergeConfig) (*model.Config, error) {
 	if _, err := os.Stat(filepath.Join(cfg.Out, model.ConfigFile)); err == nil {
 		return nil, fmt.Errorf("%s: %w: it holds a model; choose another out or remove it", cfg.Out, os.ErrExist)
 	}
-	head, err := nn.AdapterHead(cfg.Adapter)
+	head, err := peft.Head(cfg.Adapter)
 	if err != nil {
 		return nil, err
 	}
-	from, err := nn.BaseDir(cfg.Adapter)
+	from, err := peft.BaseDir(cfg.Adapter)
 	if err != nil {
 		return nil, err
 	}

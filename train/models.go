@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -64,14 +65,14 @@ func (r *run) policy() (*trained, error) {
 		return nil, err
 	}
 	var m *nn.Model
-	if nn.IsAdapter(r.Model) {
+	if peft.IsAdapter(r.Model) {
 		m, err = nn.LoadAdapter(base, r.Model, model.LMHead)
 		if err == nil && m.LoRA.Rank != r.LoRARank {
 			m.Free()
 			err = fmt.Errorf("lora_rank: %d, but the adapter in %s, which is trained on, has rank %d; set it to that, or to 0 to train all parameters", r.LoRARank, r.Model, m.LoRA.Rank)
 		}
 	} else {
-		m, err = base.Adapted(model.LMHead, nn.LoRA{Rank: r.LoRARank, Alpha: r.LoRAAlpha, Targets: r.LoRATargets}, r.Seed)
+		m, err = base.Adapted(model.LMHead, peft.LoRA{Rank: r.LoRARank, Alpha: r.LoRAAlpha, Targets: r.LoRATargets}, r.Seed)
 	}
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (r *run) policy() (*trained, error) {
 // bare is the starting policy's frozen base, without the adapter it may have,
 // and its folder.
 func (r *run) bare() (*nn.Model, string, error) {
-	dir, err := nn.BaseDir(r.Model)
+	dir, err := peft.BaseDir(r.Model)
 	if err != nil {
 		return nil, "", err
 	}
@@ -95,7 +96,7 @@ func (r *run) bare() (*nn.Model, string, error) {
 // initial is the starting policy, frozen.
 func (r *run) initial() (*nn.Model, error) {
 	base, _, err := r.bare()
-	if err != nil || !nn.IsAdapter(r.Model) {
+	if err != nil || !peft.IsAdapter(r.Model) {
 		return base, err
 	}
 	m, err := nn.LoadAdapter(base, r.Model, model.LMHead)
@@ -136,7 +137,7 @@ func (r *run) critic(c *CriticConfig, policy *trained) (*trained, error) {
 // adaptedCritic returns a critic that is an adapter, with its base and that
 // one's folder: the policy's base, if the critic starts from the same one.
 func (r *run) adaptedCritic(c *CriticConfig, dir string) (m, base *nn.Model, baseDir string, err error) {
-	own, err := nn.BaseDir(dir)
+	own, err := peft.BaseDir(dir)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -148,10 +149,10 @@ func (r *run) adaptedCritic(c *CriticConfig, dir string) (m, base *nn.Model, bas
 	if err != nil {
 		return nil, nil, "", err
 	}
-	if nn.IsAdapter(dir) {
+	if peft.IsAdapter(dir) {
 		m, err = nn.LoadAdapter(base, dir, model.ValueHead)
 	} else {
-		m, err = base.Adapted(model.ValueHead, nn.LoRA{Rank: c.CriticRank, Alpha: c.CriticAlpha, Targets: c.CriticOn}, r.Seed+1)
+		m, err = base.Adapted(model.ValueHead, peft.LoRA{Rank: c.CriticRank, Alpha: c.CriticAlpha, Targets: c.CriticOn}, r.Seed+1)
 	}
 	return m, base, baseDir, err
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/schedule"
@@ -40,8 +41,8 @@ type PlannedModel struct {
 
 	config *model.Config
 	head   model.Head
-	lora   *nn.LoRA // trained alone
-	passes bool     // a forward pass waits in memory for its backward pass
+	lora   *peft.LoRA // trained alone
+	passes bool       // a forward pass waits in memory for its backward pass
 }
 
 // Bytes is one part of a sum.
@@ -160,7 +161,7 @@ func (o *outline) models() ([]PlannedModel, error) {
 		policy.passes, policy.Note = false, "frozen"
 		base = append(base, "policy")
 	case o.shared.LoRARank > 0:
-		policy.lora = &nn.LoRA{Rank: o.shared.LoRARank, Alpha: o.shared.LoRAAlpha, Targets: o.shared.LoRATargets}
+		policy.lora = &peft.LoRA{Rank: o.shared.LoRARank, Alpha: o.shared.LoRAAlpha, Targets: o.shared.LoRATargets}
 		policy.Trained, policy.Note = policy.lora.NumParams(config), fmt.Sprintf("an adapter of rank %d", o.shared.LoRARank)
 		base = append(base, "policy")
 	default:
@@ -214,7 +215,7 @@ func (o *outline) critical(dir string) (PlannedModel, bool, error) {
 	case full:
 		c.Trained, c.passes = config.NumParams(model.ValueHead), true
 	case lora:
-		c.lora, c.passes = &nn.LoRA{Rank: o.critic.CriticRank, Alpha: o.critic.CriticAlpha, Targets: o.critic.CriticOn}, true
+		c.lora, c.passes = &peft.LoRA{Rank: o.critic.CriticRank, Alpha: o.critic.CriticAlpha, Targets: o.critic.CriticOn}, true
 		c.Trained, c.Note = c.lora.NumParams(config)+config.Hidden, fmt.Sprintf("an adapter of rank %d and a value head", o.critic.CriticRank)
 		if sameFile(own, dir) {
 			return c, true, nil
@@ -227,7 +228,7 @@ func (o *outline) critical(dir string) (PlannedModel, bool, error) {
 }
 
 func configOf(dir string) (string, *model.Config, error) {
-	dir, err := nn.BaseDir(dir)
+	dir, err := peft.BaseDir(dir)
 	if err != nil {
 		return "", nil, err
 	}

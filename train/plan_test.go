@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/nn"
 )
 
@@ -124,7 +125,7 @@ func TestPlanSizes(t *testing.T) {
 	if n := c.NumParams(model.LMHead); n != 1543714304 {
 		t.Errorf("%d parameters", n)
 	}
-	lora := nn.LoRA{Rank: 64, Alpha: 64}
+	lora := peft.LoRA{Rank: 64, Alpha: 64}
 	// q, o: 1536+1536; k, v: 1536+256; gate, up, down: 1536+8960
 	if n, want := lora.NumParams(c), 28*64*(2*3072+2*1792+3*10496); n != want {
 		t.Errorf("%d parameters in adapters, want %d", n, want)

@@ -15,6 +15,7 @@ import (
 	"strconv"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/train/data"
 	"github.com/oreo-go/oreo/train/nn"
@@ -163,7 +164,7 @@ func (r *run) referenceKey(c *ReferenceConfig) (string, error) {
 	if c.Reference != "" {
 		dir = c.Reference
 	}
-	base, err := nn.BaseDir(dir)
+	base, err := peft.BaseDir(dir)
 	if err != nil {
 		return "", err
 	}

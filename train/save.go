@@ -10,16 +10,13 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/runtime/tokenizer"
 	"github.com/oreo-go/oreo/train/card"
 	"github.com/oreo-go/oreo/train/nn"
 	"github.com/oreo-go/oreo/train/torch"
 )
-
-// AdapterFolder is where the adapter of a model trained with LoRA is, below the
-// folder of the merged model.
-const AdapterFolder = "adapter"
 
 // finish saves the trained models in Out, with their cards.
 func (r *run) finish() error {
@@ -39,7 +36,7 @@ func (r *run) finish() error {
 // on its policy's backbone, and beside it the adapter.
 func (r *run) publish(t *trained, dir string) error {
 	if t.kind == lora {
-		adapter := filepath.Join(dir, AdapterFolder)
+		adapter := filepath.Join(dir, peft.Folder)
 		if err := os.MkdirAll(adapter, 0o755); err != nil {
 			return err
 		}
@@ -69,14 +66,14 @@ func (r *run) card(t *trained) card.Card {
 	c := card.Card{Method: r.method, Head: t.Head, Model: t.Config, Base: r.Model, Data: r.Data, Sequences: r.stats.Sequences,
 		Tokens: r.stats.Tokens, Updates: r.step, Metrics: r.last, Settings: string(settings)}
 	if t.kind == lora {
-		c.Adapter = AdapterFolder
+		c.Adapter = peft.Folder
 	}
 	return c
 }
 
 // save writes a Hugging Face folder of a model.
 func (r *run) save(t *trained, dir string, dtype torch.DType) error {
-	from, err := nn.BaseDir(r.Model)
+	from, err := peft.BaseDir(r.Model)
 	if err != nil {
 		return err
 	}

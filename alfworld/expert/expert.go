@@ -25,6 +25,22 @@ type Config struct {
 	MaxSteps int
 	// Direct goes straight to what is needed, without searching.
 	Direct bool
+	// Brief words every thought in the shortest way, for small models.
+	Brief bool
+	// Checks makes the expert wasteful: between two commands it examines the
+	// receptacle before it once more, with a probability that depends on the
+	// receptacle's kind, each kind having one of these shares. Empty: never.
+	Checks []float64
+}
+
+// Validate names the field and the value that is wrong.
+func (c Config) Validate() error {
+	for i, share := range c.Checks {
+		if !(share >= 0 && share <= 1) {
+			return fmt.Errorf("checks[%d] is %v: want a probability", i, share)
+		}
+	}
+	return nil
 }
 
 // Step is a command with the thought that leads to it.
@@ -36,6 +52,9 @@ type Step struct {
 // Plan solves the game from the present state of env, which it does not change.
 // The plan is empty when the game is won already.
 func Plan(env *alfworld.Env, cfg Config) ([]Step, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	task, err := env.Game().Task()
 	if err != nil {
 		return nil, err
@@ -57,8 +76,10 @@ func Plan(env *alfworld.Env, cfg Config) ([]Step, error) {
 			task:  task,
 			rng:   rand.New(rand.NewPCG(cfg.Seed, 0x0e0)),
 			words: rand.New(rand.NewPCG(cfg.Seed, 0x0e1)),
+			waste: rand.New(rand.NewPCG(cfg.Seed, 0x0e2)),
 			left:  search,
 			move:  moveVerb(env),
+			cfg:   cfg,
 		}
 		if err := p.solve(); err != nil {
 			return nil, fmt.Errorf("game %s: %w", env.Game().ID, err)
@@ -86,7 +107,10 @@ type planner struct {
 	task     alfworld.Task
 	rng      *rand.Rand
 	words    *rand.Rand
-	left     int // places that may still be searched in vain; negative: any number
+	waste    *rand.Rand
+	cfg      Config
+	before   *receptacle // what the agent stands before
+	left     int         // places that may still be searched in vain; negative: any number
 	searched int
 	visited  []*receptacle
 	move     func(o, r string) string
@@ -94,7 +118,19 @@ type planner struct {
 }
 
 func (p *planner) do(thought, command string) {
+	if r := p.before; r != nil && p.waste.Float64() < p.cfg.checked(r.kind) {
+		p.steps = append(p.steps, Step{p.say(sayCheck, "", "", r.name), "examine " + r.name})
+	}
 	p.steps = append(p.steps, Step{thought, command})
+}
+
+// checked is the share of the commands before a kind of receptacle that a check
+// comes before.
+func (c Config) checked(kind string) float64 {
+	if len(c.Checks) == 0 {
+		return 0
+	}
+	return c.Checks[rank[kind]%len(c.Checks)]
 }
 
 func (p *planner) solve() error {
@@ -274,6 +310,7 @@ func (p *planner) goTo(r *receptacle, thought string) {
 		p.do(thought, "go to "+r.name)
 		p.at = r.location
 	}
+	p.before = r
 	p.see(r)
 }
 

@@ -3,10 +3,12 @@ package expert_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/oreo-go/oreo/alfworld"
 	"github.com/oreo-go/oreo/alfworld/expert"
+	"github.com/oreo-go/oreo/alfworld/worldgen"
 )
 
 // TestOfficial solves the official games, searching and directly.
@@ -63,5 +65,50 @@ func TestOfficial(t *testing.T) {
 			}
 			t.Logf("%s %s: %d of %d won, %.1f steps a game, at most %d", edition, split, won, games, float64(steps)/float64(games), longest)
 		}
+	}
+}
+
+// TestWaste plays games of our own with an expert that never, sometimes and
+// always checks what it has seen before it goes on.
+func TestWaste(t *testing.T) {
+	cfg := worldgen.DefaultConfig()
+	cfg.Rooms, cfg.Tasks = []string{"kitchen"}, []string{"pick_clean_then_place_in_recep"}
+	lengths := [3]int{}
+	for spec, err := range worldgen.Games(cfg, "train", 10) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := spec.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, checks := range [][]float64{nil, {0, 1}, {1}} {
+			env := g.NewEnv()
+			plan, err := expert.Plan(env, expert.Config{Seed: 5, Brief: true, Checks: checks, MaxSteps: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			lengths[i] += len(plan)
+			for j, s := range plan {
+				if s.Thought == "" || strings.Contains(s.Thought, "{") {
+					t.Errorf("thought %q", s.Thought)
+				}
+				if i == 2 && j > 0 && !strings.HasPrefix(s.Command, "examine ") && !strings.HasPrefix(plan[j-1].Command, "examine ") {
+					t.Errorf("%s: no check between %q and %q", spec.ID, plan[j-1].Command, s.Command)
+				}
+				if obs, err := env.Step(s.Command); err != nil || obs == alfworld.Nothing {
+					t.Fatalf("%s: %q: %q %v", spec.ID, s.Command, obs, err)
+				}
+			}
+			if !env.Won() {
+				t.Errorf("%s: not won", spec.ID)
+			}
+		}
+	}
+	if !(lengths[0] < lengths[1] && lengths[1] < lengths[2]) {
+		t.Errorf("%d commands without checks, %d with some, %d with all", lengths[0], lengths[1], lengths[2])
+	}
+	if _, err := expert.Plan(nil, expert.Config{Checks: []float64{0.5, 2}}); err == nil {
+		t.Error("a share of 2 is accepted")
 	}
 }

@@ -1,6 +1,10 @@
 package expert
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // moment is a situation that calls for a thought.
 type moment int
@@ -20,6 +24,7 @@ const (
 	sayLamp
 	sayUse
 	sayDrop
+	sayCheck
 )
 
 // thoughts in several wordings. {x} is the thing at hand, {y} the place or tool,
@@ -96,12 +101,20 @@ var thoughts = map[moment][]string{
 		"I do not need {x}. I leave it at {y}.",
 		"My hands must be free, so {x} goes to {y}.",
 	},
+	sayCheck: {
+		"I check {y} once more.",
+		"First I make sure of {y}.",
+		"Before I go on I look at {y} again.",
+	},
 }
 
 // say words a thought.
 func (p *planner) say(m moment, z, x, y string) string {
 	options := thoughts[m]
 	s := options[p.words.IntN(len(options))]
+	if p.cfg.Brief {
+		s = slices.MinFunc(options, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	}
 	s = strings.NewReplacer("{task}", p.taskWords(), "{a x}", article(x), "{x}", named(x), "{y}", named(y), "{z}", named(z)).Replace(s)
 	sentences := strings.Split(s, ". ")
 	for i, one := range sentences {

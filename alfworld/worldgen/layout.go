@@ -35,7 +35,11 @@ type thing struct {
 // newLayout furnishes a room. It depends on the configuration and the number
 // alone.
 func (c Config) newLayout(number int) *world {
-	rng := rand.New(rand.NewPCG(c.Seed, 1<<40|uint64(number)))
+	seed := c.LayoutSeed
+	if seed == 0 {
+		seed = c.Seed
+	}
+	rng := rand.New(rand.NewPCG(seed, 1<<40|uint64(number)))
 	w := &world{room: c.room(number)}
 	numbers := rng.Perm(90)
 	locations := 0
@@ -102,7 +106,7 @@ func (w *world) scatter(c Config) {
 			continue
 		}
 		count := 1 + w.rng.IntN(3)
-		if k.lamp() {
+		if k.lamp() || c.Single {
 			count = 1
 		}
 		for range count {
@@ -118,10 +122,13 @@ func (w *world) scatter(c Config) {
 // kinds lists what may lie about. Where there is not room for all of it, a lamp
 // that some task needs comes first and the rest in any order.
 func (w *world) kinds(c Config) []kind {
-	if c.Objects == 0 {
+	if c.Objects == 0 && c.Kinds == 0 {
 		return w.room.kinds
 	}
 	kinds := slices.Clone(w.room.kinds)
+	if c.Kinds > 0 {
+		kinds = kinds[:min(c.Kinds, len(kinds))]
+	}
 	w.rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	if slices.Contains(c.tasks(), "look_at_obj_in_light") {
 		if i := slices.IndexFunc(kinds, kind.lamp); i > 0 {

@@ -29,6 +29,7 @@ var grammarText string
 // Config says what to make.
 type Config struct {
 	Seed          uint64
+	LayoutSeed    uint64 // of the rooms; 0: Seed. Collections with one of them share their rooms
 	Edition       string // alfworld.Edition211 or Edition213: the wording of commands
 	TrainLayouts  int    // shared by train and valid_seen
 	UnseenLayouts int    // of valid_unseen
@@ -38,6 +39,8 @@ type Config struct {
 	Rooms       []string // kinds of room, of RoomKinds
 	Receptacles int      // at most, in a room
 	Objects     int      // at most, in a game
+	Kinds       int      // of objects, at most: the first of a room's list
+	Single      bool     // no two objects of a kind
 	Tasks       []string // of alfworld.TaskTypes
 }
 
@@ -59,6 +62,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("receptacles %d: want at least 2, or 0 for a full room", c.Receptacles)
 	case c.Objects < 0:
 		return fmt.Errorf("objects %d: want at least 1, or 0 for a full room", c.Objects)
+	}
+	if c.Kinds < 0 {
+		return fmt.Errorf("kinds of objects %d: want at least 1, or 0 for all", c.Kinds)
 	}
 	for _, t := range c.Tasks {
 		if !slices.Contains(alfworld.TaskTypes, t) {

@@ -87,6 +87,13 @@ func TestSplits(t *testing.T) {
 			t.Errorf("unseen layout %d is a training layout", n)
 		}
 	}
+	cfg.LayoutSeed, cfg.Seed = cfg.Seed, cfg.Seed+1
+	if !seen[furniture(0)] {
+		t.Error("another seed of games changes the layouts")
+	}
+	if c := first("train", 1); c[0].Problem == a[0].Problem {
+		t.Error("another seed of games makes the same ones")
+	}
 }
 
 // Small worlds are as small as asked and still have every task asked for.
@@ -126,6 +133,31 @@ func TestSmallWorlds(t *testing.T) {
 	}
 }
 
+// With few kinds, one thing of each, no other kind lies about and none twice.
+func TestFewKinds(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Rooms, cfg.Tasks = []string{"kitchen"}, []string{"pick_clean_then_place_in_recep"}
+	cfg.Kinds, cfg.Single = 4, true
+	seen := map[string]int{}
+	for spec, err := range Games(cfg, "train", 30) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range rooms[0].kinds {
+			n := strings.Count(spec.Problem, "\n  (objectAtLocation "+kind.name+"_bar_")
+			if n > 1 {
+				t.Errorf("%s: %d of the kind %s", spec.ID, n, kind.name)
+			}
+			seen[kind.name] += n
+		}
+	}
+	for i, kind := range rooms[0].kinds {
+		if (seen[kind.name] > 0) != (i < cfg.Kinds) {
+			t.Errorf("kind %d, %s, lies about %d times", i, kind.name, seen[kind.name])
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Edition = "3" },
@@ -133,6 +165,7 @@ func TestValidate(t *testing.T) {
 		func(c *Config) { c.UnseenLayouts = 0 },
 		func(c *Config) { c.Receptacles = 1 },
 		func(c *Config) { c.Objects = -1 },
+		func(c *Config) { c.Kinds = -1 },
 		func(c *Config) { c.Tasks = []string{"dance"} },
 		func(c *Config) { c.Rooms = []string{"garage"} },
 	} {

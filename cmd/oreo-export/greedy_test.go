@@ -48,7 +48,7 @@ func greedily(t *testing.T, model, form string) {
 	if len(wanted) < 200 {
 		t.Fatalf("%d prompts, want 200", len(wanted))
 	}
-	e := openExported(t, model, form)
+	e := openExported(t, model, form, engine.Options{})
 	const together = 25
 	for first := range len(wanted) / together { // each with prompts of all lengths
 		var group []continuation
@@ -63,27 +63,70 @@ func greedily(t *testing.T, model, form string) {
 	}
 }
 
+// greedyModels are the tiny model and OREO_GREEDY_MODEL.
+func greedyModels() []string {
+	models := []string{filepath.Join("..", "..", "export", "testdata", "tiny-qwen2-policy")}
+	if dir := os.Getenv("OREO_GREEDY_MODEL"); dir != "" {
+		models = append(models, dir)
+	}
+	return models
+}
+
 // TestRaggedRowsAreOneByOne: in a batch of 25 rows every row's logits are those
 // of the row alone.
 func TestRaggedRowsAreOneByOne(t *testing.T) {
 	tiny.Library(t)
-	e := openExported(t, filepath.Join("..", "..", "export", "testdata", "tiny-qwen2-policy"), "grouped")
-	var rows []continuation
-	for i := range 25 {
-		c := continuation{Tokens: make([]int, 12)}
-		for k := range 1 + i*i%37 {
-			c.Prompt = append(c.Prompt, 3+(i*31+k*17)%90)
-		}
-		rows = append(rows, c)
-	}
-	for i, together := range decode(t, e, rows) {
-		alone := decode(t, e, rows[i:i+1])[0]
-		for k, want := range alone.last {
-			if d := math.Abs(float64(want - together.last[k])); !(d <= 1e-4) {
-				t.Fatalf("row %d: logit %d is %v, alone %v", i, k, together.last[k], want)
+	for _, model := range greedyModels() {
+		t.Run(filepath.Base(model), func(t *testing.T) {
+			e := openExported(t, model, "grouped", engine.Options{})
+			var rows []continuation
+			for i := range 25 {
+				c := continuation{Tokens: make([]int, 12)}
+				for k := range 1 + i*i%37 {
+					c.Prompt = append(c.Prompt, 3+(i*31+k*17)%90)
+				}
+				rows = append(rows, c)
 			}
-		}
+			var worst float64
+			for i, together := range decode(t, e, rows) {
+				worst = max(worst, distance(together.last, decode(t, e, rows[i:i+1])[0].last))
+			}
+			agree(t, worst)
+		})
 	}
+}
+
+// TestChunkedPromptIsWhole: a prompt that runs in chunks of 7 tokens has the logits
+// of one that runs whole.
+func TestChunkedPromptIsWhole(t *testing.T) {
+	tiny.Library(t)
+	for _, model := range greedyModels() {
+		t.Run(filepath.Base(model), func(t *testing.T) {
+			c := continuation{Tokens: make([]int, 12)}
+			for k := range 200 {
+				c.Prompt = append(c.Prompt, 3+k*k%90)
+			}
+			whole := decode(t, openExported(t, model, "grouped", engine.Options{}), []continuation{c})[0]
+			chunked := decode(t, openExported(t, model, "grouped", engine.Options{Chunk: 7}), []continuation{c})[0]
+			agree(t, distance(whole.last, chunked.last))
+		})
+	}
+}
+
+func agree(t *testing.T, worst float64) {
+	t.Helper()
+	t.Logf("largest difference of a logit: %.2g", worst)
+	if !(worst <= 1e-4) {
+		t.Error("want at most 1e-4")
+	}
+}
+
+// distance is the largest difference of two numbers that belong together.
+func distance(a, b []float32) (worst float64) {
+	for i := range a {
+		worst = max(worst, math.Abs(float64(a[i]-b[i])))
+	}
+	return worst
 }
 
 // decoded is a row's new tokens and the logits of the last one.
@@ -117,7 +160,7 @@ func decode(t *testing.T, e *engine.Engine, rows []continuation) []decoded {
 }
 
 // openExported exports a policy in float32 and puts an engine over it.
-func openExported(t *testing.T, model, form string) *engine.Engine {
+func openExported(t *testing.T, model, form string, opt engine.Options) *engine.Engine {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "out")
 	if text, err := run(t, "policy", "--model", model, "--out", dir, "--attention", form); err != nil {
@@ -132,7 +175,7 @@ func openExported(t *testing.T, model, form string) *engine.Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	e, err := engine.New(s, engine.Options{})
+	e, err := engine.New(s, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func printChecks(w io.Writer, checks []export.Check) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, c := range checks {
 		if i == 0 {
-			fmt.Fprintln(t, "reference\tmode\tpositions\tmax |diff|\tbound\tKL mean\tKL max\ttop-1\t")
+			fmt.Fprintln(t, "reference\tmodel\tmode\tpositions\tmax |diff|\tbound\tKL mean\tKL max\ttop-1\t")
 		}
 		bound, verdict := "-", ""
 		if c.Limit > 0 {
@@ -56,8 +56,8 @@ func printChecks(w io.Writer, checks []export.Check) {
 		if len(c.Failed) > 0 {
 			verdict = "FAILED"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%.2e\t%s\t", c.Reference, c.Mode, c.Positions, c.MaxAbs, bound)
-		if c.Policy {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.2e\t%s\t", c.Reference, c.Kind, c.Mode, c.Positions, c.MaxAbs, bound)
+		if c.Kind == manifest.Policy {
 			fmt.Fprintf(t, "%.2e\t%.2e\t%.1f %%\t%s\n", c.MeanKL, c.MaxKL, 100*c.Top1, verdict)
 		} else {
 			fmt.Fprintf(t, "-\t-\t-\t%s\n", verdict)
@@ -69,12 +69,8 @@ func printChecks(w io.Writer, checks []export.Check) {
 // session is an onnxruntime session as package export drives it.
 type session struct{ *ort.Session }
 
-func openGraph(path string, m *manifest.Manifest) (export.Runner, error) {
-	spec := engine.Spec{Width: 1, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}
-	if m.Kind == manifest.Policy {
-		spec.Width = spec.Vocab
-	}
-	s, err := ort.Open(path, spec, ort.Options{})
+func openGraph(path string, m *manifest.Manifest, width int) (export.Runner, error) {
+	s, err := ort.Open(path, engine.Spec{Width: width, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}, ort.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +22,8 @@ var splits = []string{"unseen", "seen"}
 
 const (
 	instructionFile = "data/instruction.txt"
-	expertFile      = "data/expert.jsonl"
+	baseFile        = "data/base.jsonl"   // what the base model learns from
+	expertFile      = "data/expert.jsonl" // what SFT learns from
 )
 
 // A small model learns the instruction by heart; it need not say much.
@@ -43,26 +47,93 @@ func (e *experiment) alfworldStages() []stage.Stage {
 
 // alfworldBase leads to the episodes that every method learns from.
 func (e *experiment) alfworldBase() []stage.Stage {
-	a := e.alfworld
-	generate := []string{"oreo-run", "alfworld", "generate", "--out", e.Path("games"), "--train", number(a.train), "--seen", number(a.seen), "--unseen", number(a.unseen),
-		"--train-layouts", number(a.layouts), "--room", "kitchen", "--receptacles", number(a.receptacles), "--objects", number(a.objects), "--seed", fmt.Sprint(e.seed)}
-	for _, task := range a.tasks {
-		generate = append(generate, "--task", task)
+	samples := slices.Concat(e.rollout("games/train", samplesFile("sft"), e.alfworld.samples, e.alfworld.turns), e.sampling("sft"))
+	if e.games != "" {
+		samples = append(samples, "--limit", number(e.alfworld.sampled))
 	}
-	stages := []stage.Stage{{Title: "write the instruction", Product: instructionFile, InGo: e.writeInstruction}}
-	play := [][]string{append(e.rollout("train", expertFile, 1), "--expert", "--limit", number(a.demonstrated))}
-	if e.games == "" {
-		play = append([][]string{generate}, play...)
+	stages := []stage.Stage{
+		{Title: "take the agent that all seeds start from", Product: "sft", InGo: e.takeAgent},
+		{Title: "make games", Product: "games/valid_unseen", Commands: e.generate("games", e.alfworld.objects, e.alfworld.sampled, e.alfworld.seen, e.alfworld.unseen)},
 	}
-	samples := append(e.rollout("train", samplesFile("sft"), a.samples), "--model", e.Path("onnx/sft"), "--temperature", "1")
-	stages = append(stages,
-		stage.Stage{Title: "make games and let the expert play", Product: expertFile, Commands: play},
-		e.init(expertFile, a.model),
-		stage.Stage{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "new", expertFile, a.sft)}},
-		e.export("sft", false),
-	)
 	stages = append(stages, e.pretended(samplesFile("sft"), stage.Stage{Title: "collect episodes of sft", Product: samplesFile("sft"), Commands: [][]string{samples}})...)
 	return append(stages, e.pair("alfworld"))
+}
+
+// agentSeed is that of the agent's training, and of the rooms of all games.
+const agentSeed = 100
+
+// agent is the folder in which the agent of all seeds is trained: as in the
+// paper, seeds differ in what is sampled and learnt from there on.
+func (p *paper) agent() *experiment { return p.experiment(alfworldPart, agentSeed) }
+
+// agentStages train the agent on what the expert does: at first in games with
+// more things, as a base model that reads and copies, then in those to be played.
+func (e *experiment) agentStages() []stage.Stage {
+	a := e.alfworld
+	stages := []stage.Stage{{Title: "write the instruction", Product: instructionFile, InGo: e.writeInstruction}}
+	stages = append(stages, e.watch("games-of-base", baseFile, a.baseGames, a.baseObjects), e.init(baseFile, a.model))
+	return append(stages,
+		stage.Stage{Title: "train a base model", Product: "base/train.yaml", Commands: [][]string{e.trainCommand("sft", "base", "new", baseFile, a.base)}},
+		e.watch("games", expertFile, a.demonstrated, a.objects),
+		stage.Stage{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "base", expertFile, a.sft)}},
+		e.export("sft", false),
+	)
+}
+
+// watch makes games and lets the expert play them.
+func (e *experiment) watch(games, episodes string, n, objects int) stage.Stage {
+	expert := append(e.rollout(games+"/train", episodes, 1, e.alfworld.expertTurns), "--expert", "--brief", "--limit", number(n))
+	for _, share := range e.alfworld.checks {
+		expert = append(expert, "--check", fmt.Sprint(share))
+	}
+	return stage.Stage{Title: "make games and let the expert play", Product: episodes, Commands: append(e.generate(games, objects, n, 1, 1), expert)}
+}
+
+// trainAgent makes the agent, if the households are wanted.
+func (p *paper) trainAgent(ctx context.Context) error {
+	if !slices.Contains(p.parts, alfworldPart) {
+		return nil
+	}
+	agent := p.agent()
+	return agent.Run(ctx, agent.agentStages())
+}
+
+// takeAgent links to what agentStages made.
+func (e *experiment) takeAgent() error {
+	for _, name := range []string{"onnx/sft", "sft"} {
+		from, err := filepath.Rel(filepath.Dir(e.Path(name)), e.agent().Path(name))
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(e.Path(name)), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink(from, e.Path(name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// generate makes games of this seed, in the rooms of all seeds, unless there are
+// real ones.
+func (e *experiment) generate(games string, objects, train, seen, unseen int) [][]string {
+	if e.games != "" {
+		return nil
+	}
+	a := e.alfworld
+	args := []string{"oreo-run", "alfworld", "generate", "--out", e.Path(games), "--train", number(train), "--seen", number(seen), "--unseen", number(unseen),
+		"--train-layouts", number(a.layouts), "--unseen-layouts", number(a.layouts), "--layout-seed", number(agentSeed), "--room", "kitchen",
+		"--receptacles", number(a.receptacles), "--objects", number(objects), "--kinds", number(a.kinds), "--single", "--seed", fmt.Sprint(e.seed)}
+	for _, task := range a.tasks {
+		args = append(args, "--task", task)
+	}
+	return [][]string{args}
+}
+
+// sampling lets a policy draw its replies.
+func (e *experiment) sampling(policy string) []string {
+	return []string{"--model", e.Path("onnx/" + policy), "--temperature", fmt.Sprint(e.alfworld.temperature)}
 }
 
 func (e *experiment) writeInstruction() error {
@@ -72,14 +143,14 @@ func (e *experiment) writeInstruction() error {
 	return renameio.WriteFile(e.Path(instructionFile), []byte(instruction+"\n"), 0o644)
 }
 
-// rollout plays the games of a split.
-func (e *experiment) rollout(split, out string, samples int) []string {
-	root := e.games
-	if root == "" {
-		root = e.Path("games")
+// rollout plays games.
+func (e *experiment) rollout(games, out string, samples, turns int) []string {
+	path := e.Path(games)
+	if e.games != "" {
+		path = filepath.Join(e.games, filepath.Base(games))
 	}
-	return []string{"oreo-run", "alfworld", "rollout", "--games", filepath.Join(root, split), "--instruction", e.Path(instructionFile), "--out", e.Path(out),
-		"--samples", number(samples), "--max-turns", number(e.alfworld.turns), "--max-new-tokens", number(e.alfworld.maxTokens),
+	return []string{"oreo-run", "alfworld", "rollout", "--games", path, "--instruction", e.agent().Path(instructionFile), "--out", e.Path(out),
+		"--samples", number(samples), "--max-turns", number(turns), "--max-new-tokens", number(e.alfworld.maxTokens),
 		"--seed", fmt.Sprint(e.seed), "--threads", number(e.threads)}
 }
 
@@ -95,9 +166,11 @@ func playName(policy, split string, bestOf int) string {
 // some sampled actions.
 func (e *experiment) play(policy, split string, bestOf int) stage.Stage {
 	name := playName(policy, split, bestOf)
-	rollout := append(e.rollout("valid_"+split, name+".jsonl", 1), "--model", e.Path("onnx/"+policy))
-	if bestOf > 0 {
-		rollout = append(rollout, "--temperature", "1")
+	rollout := e.rollout("games/valid_"+split, name+".jsonl", 1, e.alfworld.turns)
+	if bestOf == 0 {
+		rollout = append(rollout, "--model", e.Path("onnx/"+policy))
+	} else {
+		rollout = slices.Concat(rollout, e.sampling(policy), []string{"--limit", number(e.alfworld.searched)})
 	}
 	if bestOf > 1 {
 		rollout = append(rollout, "--best-of", number(bestOf), "--critic", e.Path("onnx/"+policy+"-critic"))

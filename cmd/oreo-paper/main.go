@@ -135,6 +135,9 @@ func (e *experiment) stages() []stage.Stage {
 
 // run does experiments, some at once.
 func (p *paper) run(ctx context.Context, all []*experiment) error {
+	if err := p.trainAgent(ctx); err != nil {
+		return err
+	}
 	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(p.jobs)
 	for _, e := range all {

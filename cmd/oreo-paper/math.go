@@ -65,8 +65,8 @@ func (e *experiment) mathStages() []stage.Stage {
 	for _, b := range slices.Backward(e.math.beams) { // Fig. 3
 		measure("oreo", b)
 	}
-	for k := 2; k <= e.math.rounds; k++ { // Fig. 2
-		for _, method := range []string{"oreo", "rejection"} {
+	for _, method := range []string{"oreo", "rejection"} { // Fig. 2
+		for k := 2; k <= e.math.rounds; k++ {
 			before, now := inRound(method, k-1), inRound(method, k)
 			stages = append(stages, e.collect(before, k)...)
 			learn(method, now, before)
@@ -127,7 +127,7 @@ func (e *experiment) method(name string) (command string, set settings) {
 
 func (e *experiment) trainCommand(method, name, from, data string, set settings) []string {
 	args := []string{"oreo-train", method, "--set", "model=" + e.Path(from), "data=" + e.Path(data), "out=" + e.Path(name),
-		fmt.Sprintf("seed=%d", e.seed), fmt.Sprintf("threads=%d", e.threads), "device=cpu", "micro_batch=16", "save_every=500", "keep_last=1"}
+		fmt.Sprintf("seed=%d", e.seed), fmt.Sprintf("threads=%d", e.threads), "device=cpu", "micro_batch=32", "save_every=500", "keep_last=1"}
 	if method != "sft" && method != "rejection" {
 		args = append(args, "cache_dir="+e.Path("cache"))
 	}
@@ -220,12 +220,12 @@ func (e *experiment) makeProblems() error {
 	sets := map[string][]traj.Record{}
 	for i, l := range e.math.levels {
 		cfg := e.math.problems
-		cfg.MinDays, cfg.MaxDays, cfg.Seed = l.days, l.days, e.seed*100+uint64(i)
-		generator, err := wordgen.New(cfg)
+		cfg.Length, cfg.Seed = l.cards, e.seed*100+uint64(i)
+		generator, err := wordgen.NewCards(cfg)
 		if err != nil {
 			return err
 		}
-		take := func(file string, n int, record func(wordgen.Problem) traj.Record) {
+		take := func(file string, n int, record func(wordgen.CardsProblem) traj.Record) {
 			problems, nextErr := generator.Next(n)
 			if err == nil {
 				err = nextErr
@@ -234,12 +234,12 @@ func (e *experiment) makeProblems() error {
 				sets[file] = append(sets[file], record(p))
 			}
 		}
-		solved := func(p wordgen.Problem) traj.Record {
+		solved := func(p wordgen.CardsProblem) traj.Record {
 			return traj.Record{ID: p.ID, Prompt: p.Question + "\n", Response: p.Solution, Dataset: dataset}
 		}
 		take(annotatedFile, e.math.annotated, solved)
-		take(schoolFile, e.math.school, func(p wordgen.Problem) traj.Record { return solved(e.atSchool(p)) })
-		asked := func(p wordgen.Problem) traj.Record {
+		take(schoolFile, e.math.school, func(p wordgen.CardsProblem) traj.Record { return solved(e.atSchool(p)) })
+		asked := func(p wordgen.CardsProblem) traj.Record {
 			return traj.Record{ID: p.ID, Question: p.Question, Answer: p.Answer, Dataset: dataset}
 		}
 		for k := range e.math.rounds {
@@ -261,18 +261,16 @@ func (e *experiment) makeProblems() error {
 	return nil
 }
 
-// atSchool solves a problem with styles drawn evenly, whatever the scene.
-func (e *experiment) atSchool(p wordgen.Problem) wordgen.Problem {
+// atSchool solves a problem by rules drawn evenly, whatever the animal.
+func (e *experiment) atSchool(p wordgen.CardsProblem) wordgen.CardsProblem {
 	digest := fnv.New64a()
 	fmt.Fprint(digest, p.ID)
 	rng := rand.New(rand.NewPCG(digest.Sum64(), 0))
-	styles := make([]wordgen.Style, len(p.Days))
-	for i := range styles {
-		if styles[i] = wordgen.ByParts; rng.Float64() < e.math.schoolHead {
-			styles[i] = wordgen.InHead
-		}
+	rules := make([]wordgen.Rule, len(p.Cards))
+	for i := range rules {
+		rules[i] = wordgen.Rule(rng.IntN(2))
 	}
-	p.Solution = p.SolveMonthly(styles)
+	p.Solution = p.Solve(rules)
 	return p
 }
 

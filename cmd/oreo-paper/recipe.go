@@ -23,43 +23,50 @@ type modelSize struct {
 }
 
 type mathRecipe struct {
-	levels     []level
-	problems   wordgen.Config // but for the days
-	school     int            // problems of each level that the base model learns from
-	schoolHead float64        // share of their lines that are worked in the head
-	annotated  int            // problems of each level that SFT learns from
-	sampled    int            // problems of each level to sample on, new ones in each round
-	tested     int            // of each level
-	searched   int            // of these, for beam search
-	probed     int            // problems of each level for the advantages
-	model      modelSize
-	base, sft  settings
-	samples    int // per problem
-	probes     int // per probed problem
-	rounds     int
-	beams      []int
-	maxTokens  int
+	levels    []level
+	problems  wordgen.CardsConfig // but for the length
+	school    int                 // problems of each level that the base model learns from
+	annotated int                 // problems of each level that SFT learns from
+	sampled   int                 // problems of each level to sample on, new ones in each round
+	tested    int                 // of each level
+	searched  int                 // of these, for beam search
+	probed    int                 // problems of each level for the advantages
+	model     modelSize
+	base, sft settings
+	samples   int // per problem
+	probes    int // per probed problem
+	rounds    int
+	beams     []int
+	maxTokens int
 }
 
-// level is a degree of difficulty: the days of a problem.
+// level is a degree of difficulty: the cards of a problem.
 type level struct {
-	name string
-	days int
+	name  string
+	cards int
 }
 
 type alfworldRecipe struct {
-	train, seen, unseen int // games
-	layouts             int // of the training games
-	demonstrated        int // games with an expert's episode
-	receptacles         int
-	objects             int
-	tasks               []string
-	model               modelSize
-	sft                 settings
-	samples             int // episodes per training game
-	turns               int
-	maxTokens           int // of a reply
-	bestOf              []int
+	layouts      int       // rooms of the training games, and as many unseen ones
+	baseGames    int       // with an expert's episode, that the base model learns from
+	baseObjects  int       // at most, in these
+	demonstrated int       // games with an expert's episode, that SFT learns from
+	checks       []float64 // how often the expert checks what it has seen, by kind of receptacle
+	expertTurns  int       // at most
+	receptacles  int
+	objects      int
+	kinds        int // of objects
+	tasks        []string
+	model        modelSize
+	base, sft    settings
+	sampled      int // games that SFT plays
+	samples      int // episodes of each
+	temperature  float64
+	seen, unseen int // games to measure on
+	searched     int // of each, for the best of some actions
+	turns        int // of a model's episode, at most
+	maxTokens    int // of a reply
+	bestOf       []int
 }
 
 // settings are keys of a training run.
@@ -75,24 +82,23 @@ type settings map[string]string
 // whatever dQ is. In four of the six scenes 50 to 96 % of the lines are worked in
 // the head, log-odds of 0 to 3.2: neither is done with that after one round.
 func standard() recipe {
-	problems := wordgen.DefaultConfig()
-	problems.Monthly, problems.Changes = true, 2
-	problems.HeadShare = []float64{0.1, 0.3, 0.5, 0.75, 0.9, 0.96}
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 2}, {"hard", 3}}, problems: problems,
-			school: 4000, schoolHead: 0.47, annotated: 2000, sampled: 600, tested: 1000, searched: 150, probed: 60,
-			model:   modelSize{vocab: 400, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 256},
-			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "4"},
-			sft:     settings{"lr": "2e-3", "batch_size": "16", "epochs": "3"},
-			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 96,
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
+			school: 4000, annotated: 2000, sampled: 800, tested: 1000, searched: 200, probed: 30,
+			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
+			base:    settings{"lr": "3e-3", "batch_size": "32", "epochs": "6"},
+			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},
+			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 56,
 		},
 		alfworld: alfworldRecipe{
-			train: 300, seen: 100, unseen: 100, layouts: 20, demonstrated: 300, receptacles: 4, objects: 3,
-			tasks:   []string{"pick_and_place_simple", "pick_clean_then_place_in_recep"},
-			model:   modelSize{vocab: 512, hidden: 96, intermediate: 192, layers: 2, heads: 6, positions: 1536},
-			sft:     settings{"lr": "2e-3", "batch_size": "4", "epochs": "20"},
-			samples: 5, turns: 20, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
+			layouts: 40, baseGames: 1500, baseObjects: 3, demonstrated: 1800, receptacles: 4, objects: 1, kinds: 8,
+			tasks:  []string{"pick_and_place_simple", "pick_clean_then_place_in_recep"},
+			checks: []float64{0.3, 0.55, 0.7, 0.8, 0.9, 0.65}, expertTurns: 30,
+			model:   modelSize{vocab: 768, hidden: 96, intermediate: 192, layers: 2, heads: 3, positions: 1536},
+			base:    settings{"lr": "3e-3", "batch_size": "8", "epochs": "3", "warmup_ratio": "0.05"},
+			sft:     settings{"lr": "2e-3", "batch_size": "8", "epochs": "1", "warmup_ratio": "0.05"},
+			sampled: 150, samples: 5, temperature: 0.6, seen: 100, unseen: 100, searched: 50, turns: 10, maxTokens: 64, bestOf: []int{1, 2, 3, 4, 5},
 		},
 	}
 }
@@ -106,9 +112,9 @@ func tiny() recipe {
 	m.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 128}
 	m.base, m.sft, m.samples, m.probes, m.rounds, m.beams, m.maxTokens = settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, settings{"lr": "3e-3", "batch_size": "16", "epochs": "1"}, 4, 4, 2, []int{2}, 16
 	a := &r.alfworld
-	a.train, a.seen, a.unseen, a.layouts, a.demonstrated = 4, 2, 2, 2, 4
+	a.layouts, a.baseGames, a.demonstrated, a.sampled, a.seen, a.unseen, a.searched = 2, 4, 4, 4, 2, 2, 2
 	a.model = modelSize{vocab: 320, hidden: 32, intermediate: 48, layers: 1, heads: 2, positions: 2048}
-	a.sft, a.samples, a.turns, a.maxTokens, a.bestOf = settings{"lr": "3e-3", "batch_size": "4", "epochs": "1"}, 2, 3, 8, []int{1, 2}
+	a.base, a.sft, a.samples, a.turns, a.maxTokens, a.bestOf = settings{"lr": "3e-3", "batch_size": "4", "epochs": "1"}, settings{"lr": "3e-3", "batch_size": "4", "epochs": "1"}, 2, 3, 8, []int{1, 2}
 	return r
 }
 

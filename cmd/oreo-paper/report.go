@@ -185,7 +185,7 @@ func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) erro
 	page.Heading("Mathematics").Text(fmt.Sprintf("Word problems of %d lines (easy) and %d lines (hard) from the program's own generator. "+
 		"Annotators work some lines by parts and some in the head; a small model can do only the first reliably, and the reward at the end alone tells it so. "+
 		"A base model learns both habits evenly on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level, once. "+
-		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].days, m.levels[len(m.levels)-1].days,
+		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
 		m.school, m.annotated, m.samples, m.sampled, m.tested, m.searched))
 	if err := s.table(page, "Table 1: methods", runs, slices.Concat([]string{"sft"}, mathMethods), levels); err != nil {
 		return err
@@ -241,9 +241,10 @@ func advantagesPage(page *report.Page, runs []*experiment) error {
 
 func (p *paper) alfworldPage(page *report.Page, s *summary, runs []*experiment) error {
 	a := p.alfworld
-	page.Heading("Households").Text(fmt.Sprintf("ALFWorld tasks in generated kitchens of %d receptacles: %d games to train on, layouts of which the seen split shares and the unseen split does not. "+
-		"SFT sees the expert's ReAct episodes of %d games; every other method then sees the same %d episodes of each of the %d games, once. At most %d turns; measured on %d unseen and %d seen games.",
-		a.receptacles, a.train, a.demonstrated, a.samples, a.train, a.turns, a.unseen, a.seen))
+	page.Heading("Households").Text(fmt.Sprintf("ALFWorld tasks in generated kitchens of %d receptacles: %d rooms to train in, which the seen split shares and the unseen split does not. "+
+		"SFT, one for all seeds, saw an expert's ReAct episodes in %d games. The expert wins, but wastes turns: in some kinds of place more often than not it looks twice. "+
+		"Every other method then sees the same %d episodes of SFT in each of %d games, drawn at temperature %g. At most %d turns; measured on %d unseen and %d seen games, new ones for each seed.",
+		a.receptacles, a.layouts, a.demonstrated, a.samples, a.sampled, a.temperature, a.turns, a.unseen, a.seen))
 	if err := s.table(page, "Table 2: methods", runs, slices.Concat([]string{"sft"}, alfworldMethods), splits); err != nil {
 		return err
 	}

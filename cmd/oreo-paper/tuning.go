@@ -70,6 +70,9 @@ func (t tuning) best(part, method string) settings {
 // tune trains and measures every point of the grids that it was given, and
 // writes them with their accuracies to OUT/tuning.json.
 func (p *paper) tune(ctx context.Context) error {
+	if err := p.trainAgent(ctx); err != nil {
+		return err
+	}
 	found := maps.Clone(p.tuned)
 	for _, part := range p.parts {
 		e := p.experiment(part, tuningSeed)

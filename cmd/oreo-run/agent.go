@@ -41,7 +41,7 @@ dies, hangs or talks nonsense costs its episode: it is started again for the nex
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
 			modelFlag(),
-			criticFlag(false),
+			criticFlag(),
 			&urfave.StringFlag{Name: "env", Required: true, Usage: "`COMMAND` that starts the environment, for the shell"},
 			&urfave.BoolFlag{Name: "env-lines", Usage: "the environment takes plain lines and is started for each episode"},
 			&urfave.DurationFlag{Name: "env-timeout", Value: time.Minute, Usage: "longest wait for an answer of the environment"},
@@ -62,19 +62,12 @@ dies, hangs or talks nonsense costs its episode: it is started again for the nex
 			}
 			opt := deviceOptions(c)
 			opt.MaxRows = max(opt.MaxRows, cfg.K)
-			policy, err := runtime.OpenPolicy(c.String("model"), opt)
+			m, err := openModels(c, opt, cfg.K > 1)
 			if err != nil {
 				return err
 			}
-			defer policy.Close()
-			var critic *runtime.Value
-			if path := c.String("critic"); path != "" {
-				if critic, err = runtime.OpenValue(path, opt); err != nil {
-					return err
-				}
-				defer critic.Close()
-			}
-			episodes, err := cfg.run(c.Context, policy, critic)
+			defer m.Close()
+			episodes, err := cfg.run(c.Context, m.policy, m.critic)
 			if err != nil {
 				return err
 			}
@@ -125,8 +118,8 @@ func readAgent(c *urfave.Context) (*agentConfig, error) {
 		Show: c.Bool("show-admissible"), Constrain: c.Bool("constrain"), Sample: samplingConfig(c), MaxTokens: c.Int("max-new-tokens"),
 	}
 	switch {
-	case cfg.K > 1 && c.String("critic") == "":
-		return nil, cli.Usagef("--best-of %d needs --critic", cfg.K)
+	case cfg.K > 1 && !hasCritic(c):
+		return nil, cli.Usagef("--best-of %d needs --critic, or a --model that holds a critic too", cfg.K)
 	case cfg.Timeout <= 0:
 		return nil, cli.Usagef("--env-timeout is %v, want more than 0", cfg.Timeout)
 	case c.Int("episodes") < 0:

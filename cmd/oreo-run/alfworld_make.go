@@ -40,17 +40,20 @@ small models: --room kitchen --receptacles 4 --objects 4.`,
 			&urfave.IntFlag{Name: "unseen-layouts", Value: d.UnseenLayouts, Usage: "rooms of valid_unseen"},
 			&urfave.IntFlag{Name: "receptacles", Usage: "at most `N` receptacles in a room; 0: a full room"},
 			&urfave.IntFlag{Name: "objects", Usage: "at most `N` objects in a game; 0: a full room"},
+			&urfave.IntFlag{Name: "kinds", Usage: "at most `N` kinds of objects, the first of each room's list; 0: all"},
+			&urfave.BoolFlag{Name: "single", Usage: "no two objects of a kind in a game"},
 			&urfave.StringSliceFlag{Name: "room", Usage: "only rooms of this `KIND`; may be given again: " + strings.Join(worldgen.RoomKinds(), ", ")},
 			&urfave.StringSliceFlag{Name: "task", Usage: "only tasks of this `TYPE`; may be given again: " + strings.Join(alfworld.TaskTypes, ", ")},
 			&urfave.StringFlag{Name: "edition", Value: d.Edition, Usage: "wording of commands, 2.1.1 or 2.1.3"},
 			&urfave.Uint64Flag{Name: "seed", Value: d.Seed, Usage: "fixes everything"},
+			&urfave.Uint64Flag{Name: "layout-seed", Usage: "fixes the rooms, so that other seeds make other games in them; 0: --seed"},
 		},
 		Action: func(c *urfave.Context) error {
 			cfg := worldgen.Config{
-				Seed: c.Uint64("seed"), Edition: c.String("edition"),
+				Seed: c.Uint64("seed"), LayoutSeed: c.Uint64("layout-seed"), Edition: c.String("edition"),
 				TrainLayouts: c.Int("train-layouts"), UnseenLayouts: c.Int("unseen-layouts"),
 				Rooms: c.StringSlice("room"), Tasks: c.StringSlice("task"),
-				Receptacles: c.Int("receptacles"), Objects: c.Int("objects"),
+				Receptacles: c.Int("receptacles"), Objects: c.Int("objects"), Kinds: c.Int("kinds"), Single: c.Bool("single"),
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Usage(err)

@@ -36,9 +36,11 @@ batch (--rows). A run that was interrupted goes on where it stopped when started
 			&urfave.StringFlag{Name: "served-model", Usage: "model `NAME` at the server"},
 			&urfave.BoolFlag{Name: "expert", Usage: "the expert plays"},
 			&urfave.BoolFlag{Name: "direct", Usage: "the expert goes straight to what it needs"},
+			&urfave.BoolFlag{Name: "brief", Usage: "the expert words every thought in the shortest way"},
+			&urfave.Float64SliceFlag{Name: "check", Usage: "the expert wastes turns: with probability `P` it examines what is before it once more; if given again, kinds of receptacle have one of them each"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "episodes a game"},
 			&urfave.IntFlag{Name: "workers", Value: 16, Usage: "episodes in play at once"},
-			criticFlag(false),
+			criticFlag(),
 			&urfave.IntFlag{Name: "best-of", Value: 1, Usage: "replies a turn, of which the critic picks one"},
 		}, protocolFlags(), samplingFlags(0, 512), deviceFlags()),
 		Action: func(c *urfave.Context) error {
@@ -190,24 +192,27 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 		return nil, cli.Usagef("want one of --model, --url and --expert, got %d", chosen)
 	case c.Bool("expert") && c.Int("best-of") > 1:
 		return nil, cli.Usagef("--best-of has no use with --expert")
-	case c.Int("best-of") > 1 && c.String("critic") == "":
-		return nil, cli.Usagef("--best-of %d needs --critic", c.Int("best-of"))
+	case c.Int("best-of") > 1 && !hasCritic(c):
+		return nil, cli.Usagef("--best-of %d needs --critic, or a --model that holds a critic too", c.Int("best-of"))
 	case c.Bool("expert"):
-		cfg := expert.Config{Seed: c.Uint64("seed"), Direct: c.Bool("direct")}
+		cfg := expert.Config{Seed: c.Uint64("seed"), Direct: c.Bool("direct"), Brief: c.Bool("brief"), Checks: c.Float64Slice("check")}
+		if err := cfg.Validate(); err != nil {
+			return nil, cli.Usage(err)
+		}
 		return &actor{Actor: react.Expert{Config: cfg}, settings: fmt.Sprintf("expert %+v", cfg)}, nil
 	}
 	a := &actor{}
 	opt := deviceOptions(c)
 	opt.MaxRows = max(opt.MaxRows, c.Int("best-of"))
-	if path := c.String("critic"); path != "" {
-		critic, err := runtime.OpenValue(path, opt)
-		if err != nil {
-			return nil, err
-		}
-		a.critic = critic
-		a.settings = fmt.Sprintf(", critic %.12s", critic.Source())
-	}
 	if url := c.String("url"); url != "" {
+		if path := c.String("critic"); path != "" {
+			critic, err := runtime.OpenValue(path, opt)
+			if err != nil {
+				return nil, err
+			}
+			a.critic = critic
+			a.settings = fmt.Sprintf(", critic %.12s", critic.Source())
+		}
 		a.Actor = &react.HTTP{
 			URL: url, Model: c.String("served-model"), Key: alfworldServerKey(),
 			Temperature: c.Float64("temperature"), MaxTokens: c.Int("max-new-tokens"),
@@ -218,18 +223,19 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 		a.settings = fmt.Sprintf("%s at %s, temperature %g, %d tokens%s", c.String("served-model"), url, c.Float64("temperature"), c.Int("max-new-tokens"), a.settings)
 		return a, nil
 	}
-	policy, err := runtime.OpenPolicy(c.String("model"), opt)
-	if err != nil {
-		a.Close()
-		return nil, err
-	}
 	gen, err := generateConfig(c)
 	if err != nil {
-		a.Close()
 		return nil, err
 	}
-	a.policy, a.Actor = policy, &policyActor{policy, a.critic, c.Int("best-of"), gen}
-	a.settings = fmt.Sprintf("model %.12s, %+v%s", policy.Source(), gen, a.settings)
+	m, err := openModels(c, opt, c.Int("best-of") > 1)
+	if err != nil {
+		return nil, err
+	}
+	a.policy, a.critic, a.Actor = m.policy, m.critic, &policyActor{m.policy, m.critic, c.Int("best-of"), gen}
+	a.settings = fmt.Sprintf("model %.12s, %+v", m.policy.Source(), gen)
+	if m.critic != nil {
+		a.settings += fmt.Sprintf(", critic %.12s", m.critic.Source())
+	}
 	return a, nil
 }
 

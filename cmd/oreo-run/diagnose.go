@@ -47,7 +47,7 @@ bootstrap samples of problems. A step is a line (--step), in conversations an
 assistant's turn. Without --policy and --reference the critic alone is measured.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
-			criticFlag(true),
+			&urfave.StringFlag{Name: "critic", Required: true, Usage: "critic `DIR` made by oreo-export critic, or pair by oreo-export policy --critic"},
 			&urfave.StringFlag{Name: "policy", Usage: "policy `DIR` made by oreo-export policy"},
 			&urfave.StringFlag{Name: "reference", Usage: "policy `DIR` it was trained from, pi_ref"},
 			&urfave.StringFlag{Name: "data", Required: true, Usage: "JSONL `FILE` (.gz too) of trajectories with rewards; - is standard input"},

@@ -217,7 +217,7 @@ type deciding struct {
 // decidingSteps returns the steps of a problem whose prefix is right and which
 // are known to be right or wrong, each text once, and how that is known.
 func decidingSteps(group []*followed) (steps []deciding, exact bool) {
-	p, exact := wordgen.Parse(group[0].Question)
+	check, exact := wordgen.Checker(group[0].Question)
 	seen := map[string]bool{}
 	add := func(f *followed, s followedStep, right bool) {
 		if key := s.before + "\x00" + s.text; !seen[key] {
@@ -227,7 +227,7 @@ func decidingSteps(group []*followed) (steps []deciding, exact bool) {
 	}
 	if exact {
 		for _, f := range group {
-			right := p.CheckSteps(f.Response)
+			right := check(f.Response)
 			for _, s := range f.steps {
 				if add(f, s, right[s.line]); !right[s.line] {
 					break

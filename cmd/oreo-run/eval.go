@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -18,12 +19,13 @@ func evalCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "eval",
 		Usage: "measure accuracy on a problem set, greedy or by search",
-		Description: `Without --critic every problem gets one answer, greedy unless --temperature
-says otherwise; with it, a search: see oreo-run search.`,
+		Description: `Every problem gets one answer, greedy unless --temperature says otherwise; with
+--critic, or with a flag of searches where --model holds a critic too, a search:
+see oreo-run search.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
 			modelFlag(),
-			criticFlag(false),
+			criticFlag(),
 			&urfave.StringFlag{Name: "out", Usage: "JSON `FILE` for the result"},
 			&urfave.StringFlag{Name: "answers", Usage: "JSONL `FILE` for the answers"},
 			&urfave.BoolFlag{Name: "json", Usage: "print the result as JSON, not as a table"},
@@ -63,10 +65,11 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	result := &evalResult{Model: c.String("model"), Problems: c.String("problems"), N: len(set.problems)}
 	var answer func(ctx context.Context, i int) (foundAnswer, error)
 	var rows int
-	if err := evalFlags(c); err != nil {
+	searches, err := evalFlags(c)
+	if err != nil {
 		return nil, err
 	}
-	if c.String("critic") != "" {
+	if searches {
 		cfg, m, err := evalSearch(c)
 		if err != nil {
 			return nil, err
@@ -118,20 +121,21 @@ func runEval(c *urfave.Context) (*evalResult, error) {
 	return result, writeRecords(c.String("answers"), answers)
 }
 
-// evalFlags refuses flags that the way of answering has no use for.
-func evalFlags(c *urfave.Context) error {
-	if c.String("critic") != "" {
-		if c.IsSet("stop") {
-			return cli.Usagef("--stop does not go with --critic: steps end where --step says")
-		}
-		return nil
+// evalFlags tells whether to search: where a critic is named, or the model holds
+// one and a flag of searches is given. It refuses flags that the way of answering
+// has no use for.
+func evalFlags(c *urfave.Context) (searches bool, err error) {
+	names := []string{"method", "width", "max-steps", "choice", "aggregate", "budget-tokens", "budget-time", "step"}
+	given := slices.IndexFunc(names, c.IsSet)
+	switch {
+	case given >= 0 && !hasCritic(c):
+		return false, cli.Usagef("--%s needs --critic, or a --model that holds a critic too", names[given])
+	case given < 0 && c.String("critic") == "":
+		return false, nil
+	case c.IsSet("stop"):
+		return true, cli.Usagef("--stop does not go with a search: steps end where --step says")
 	}
-	for _, name := range []string{"method", "width", "max-steps", "choice", "aggregate", "budget-tokens", "budget-time", "step"} {
-		if c.IsSet(name) {
-			return cli.Usagef("--%s needs --critic", name)
-		}
-	}
-	return nil
+	return true, nil
 }
 
 // evalSearch is the part of eval that needs a critic. The paper draws steps at

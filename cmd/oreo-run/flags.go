@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	urfave "github.com/urfave/cli/v2"
@@ -27,13 +28,21 @@ func modelFlag() urfave.Flag {
 func deviceFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "device", Value: "cpu", Usage: "cpu, cuda, cuda:N, or auto: the GPU if there is one"},
+		&urfave.Float64Flag{Name: "gpu-memory", Usage: "most `GIB` to take of a GPU's memory; 0 takes what is needed"},
+		&urfave.BoolFlag{Name: "gpu-partly", Usage: "let what the GPU cannot compute run on the CPU, which is slow; else it is an error"},
 		&urfave.IntFlag{Name: "threads", Usage: "CPU threads; 0 uses all"},
 		&urfave.IntFlag{Name: "rows", Value: 64, Usage: "sequences in the batch at once"},
 	}
 }
 
 func deviceOptions(c *urfave.Context) runtime.Options {
-	return runtime.Options{Device: c.String("device"), Threads: c.Int("threads"), MaxRows: c.Int("rows")}
+	return runtime.Options{
+		Device: c.String("device"), Threads: c.Int("threads"), MaxRows: c.Int("rows"),
+		GPU: runtime.GPU{MemoryLimit: int64(c.Float64("gpu-memory") * (1 << 30)), PartlyCPU: c.Bool("gpu-partly")},
+		OnFallback: func(reason error) {
+			fmt.Fprintf(c.App.ErrWriter, "device auto: on the CPU, for the GPU cannot be used: %v\n", reason)
+		},
+	}
 }
 
 // samplingFlags has the temperature's default as parameter: commands differ in it.

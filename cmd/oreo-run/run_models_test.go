@@ -20,11 +20,7 @@ import (
 
 	"github.com/oreo-go/oreo/cmd/internal/tiny"
 	"github.com/oreo-go/oreo/runtime"
-	"github.com/oreo-go/oreo/runtime/engine"
-	"github.com/oreo-go/oreo/runtime/enginetest"
-	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
-	"github.com/oreo-go/oreo/runtime/ort"
 )
 
 // exported returns artifacts for the test; the model is the same every time.
@@ -33,32 +29,6 @@ func exported(t testing.TB, head model.Head) string {
 	tiny.Library(t)
 	dir, _ := tiny.Artifact(t, model.Qwen2, head, 1)
 	return dir
-}
-
-// onnxruntime behind an engine keeps the engine's contract, for every family.
-func TestSessionsKeepTheContract(t *testing.T) {
-	tiny.Library(t)
-	for _, arch := range []model.Arch{model.Qwen2, model.Llama, model.MiniCPM} {
-		for name, head := range map[string]model.Head{"policy": model.LMHead, "critic": model.ValueHead} {
-			t.Run(fmt.Sprintf("%s %s", arch, name), func(t *testing.T) {
-				dir, _ := tiny.Artifact(t, arch, head, 1)
-				m, err := manifest.Load(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				spec := engine.Spec{Width: 1, Vocab: m.Dims.Vocab, MaxPositions: m.Dims.MaxPositions}
-				if head == model.LMHead {
-					spec.Width = spec.Vocab
-				}
-				s, err := ort.Open(filepath.Join(dir, manifest.GraphFile), spec, ort.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer s.Close()
-				enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 2e-4)
-			})
-		}
-	}
 }
 
 // run runs the program with arguments and returns what it printed.

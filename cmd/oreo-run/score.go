@@ -19,7 +19,7 @@ tokenised on their own as in training, and writes {"values", "token_ids"} a
 line: the critic's estimate of the reward after each token.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
-			&urfave.StringFlag{Name: "model", Required: true, Usage: "critic `DIR` made by oreo-export critic"},
+			&urfave.StringFlag{Name: "model", Required: true, Usage: "critic `DIR` made by oreo-export critic, or pair by oreo-export policy --critic"},
 			&urfave.StringFlag{Name: "in", Value: "-", Usage: "JSONL `FILE`; - is standard input"},
 			&urfave.StringFlag{Name: "out", Value: "-", Usage: "JSONL `FILE`; - is standard output"},
 			&urfave.BoolFlag{Name: "json", Usage: "JSON lines: the only form there is"},

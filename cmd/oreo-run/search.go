@@ -12,6 +12,7 @@ import (
 	"github.com/oreo-go/oreo/cmd/internal/cli"
 	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/jsonl"
+	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/search"
 )
 
@@ -26,7 +27,7 @@ say. Ctrl-C ends the searches; what they had found by then is written.`,
 		Before: cli.NoArgs,
 		Flags: join([]urfave.Flag{
 			modelFlag(),
-			criticFlag(true),
+			criticFlag(),
 			&urfave.StringFlag{Name: "out", Value: "-", Usage: "JSONL `FILE` of answers; - is standard output"},
 			&urfave.StringFlag{Name: "trace", Usage: "JSONL `FILE` for the search trees, a node a line"},
 			&urfave.StringFlag{Name: "html", Usage: "HTML `FILE` that shows the trees with their values"},
@@ -50,8 +51,8 @@ say. Ctrl-C ends the searches; what they had found by then is written.`,
 	}
 }
 
-func criticFlag(required bool) urfave.Flag {
-	return &urfave.StringFlag{Name: "critic", Required: required, Usage: "critic `DIR` made by oreo-export critic"}
+func criticFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "critic", Usage: "critic `DIR` made by oreo-export critic; default: the one in --model, made by oreo-export policy --critic"}
 }
 
 func searchFlags() []urfave.Flag {
@@ -87,7 +88,7 @@ func searchConfig(c *urfave.Context) (runtime.SearchConfig, error) {
 	return cfg, cli.Usage(cfg.Validate())
 }
 
-// models are a policy and the critic that guides it.
+// models are a policy and the critic that guides it, which may be nil.
 type models struct {
 	policy *runtime.Policy
 	critic *runtime.Value
@@ -99,21 +100,50 @@ func openBoth(c *urfave.Context, cfg runtime.SearchConfig) (*models, error) {
 	if cfg.Method != search.BestOfN { // which makes do with what there is
 		opt.MaxRows = max(opt.MaxRows, search.Rows(cfg.Method, cfg.Width))
 	}
-	policy, err := runtime.OpenPolicy(c.String("model"), opt)
+	return openModels(c, opt, true)
+}
+
+// openModels opens the policy in --model and the critic in --critic, or, if
+// values are needed, the one that shares the policy's artifact.
+func openModels(c *urfave.Context, opt runtime.Options, valued bool) (*models, error) {
+	var m models
+	var err error
+	switch path := c.String("critic"); {
+	case path != "":
+		if m.critic, err = runtime.OpenValue(path, opt); err == nil {
+			m.policy, err = runtime.OpenPolicy(c.String("model"), opt)
+		}
+	case valued:
+		if m.policy, m.critic, err = runtime.OpenPair(c.String("model"), opt); errors.Is(err, runtime.ErrKind) {
+			err = fmt.Errorf("%w: name a critic with --critic", err)
+		}
+	default:
+		m.policy, err = runtime.OpenPolicy(c.String("model"), opt)
+	}
 	if err != nil {
+		m.Close()
 		return nil, err
 	}
-	critic, err := runtime.OpenValue(c.String("critic"), opt)
-	if err != nil {
-		policy.Close()
-		return nil, err
+	return &m, nil
+}
+
+// hasCritic tells whether there is a critic: --critic, or in the artifact of
+// --model.
+func hasCritic(c *urfave.Context) bool {
+	if c.String("critic") != "" {
+		return true
 	}
-	return &models{policy, critic}, nil
+	m, err := manifest.Load(c.String("model"))
+	return err == nil && m.Kind == manifest.Pair
 }
 
 func (m *models) Close() {
-	m.policy.Close()
-	m.critic.Close()
+	if m.policy != nil {
+		m.policy.Close()
+	}
+	if m.critic != nil {
+		m.critic.Close()
+	}
 }
 
 // foundAnswer is a line of search's output.

@@ -31,12 +31,17 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 		return make([]string, 3), 0, 0
 	}
 	out, width = w.shape()[0], w.shape()[1]
-	bits, perRow := b.bits(name), quant.Blocks(width)
+	bits := b.bits(name)
+	perRow := quant.Blocks(width, bits)
 	scales := make([]float32, out*perRow)
 	zeros := make([]byte, out*quant.ZeroBytes(width, bits))
 	inputs = []string{name + ".codes", name + ".scales", name + ".zeros"}
-	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block(width) * bits / 8}, func(to io.Writer) error {
-		return quantise(to, w, b.src.Importance[names[0]], bits, scales, zeros)
+	var calibration *quant.Calibration
+	if x := b.src.Inputs[names[0]]; bits == 4 && x != nil {
+		calibration = quant.Calibrate(x)
+	}
+	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block(width, bits) * bits / 8}, func(to io.Writer) error {
+		return quantise(to, w, calibration, bits, scales, zeros)
 	})
 	b.initializer(inputs[1], onnx.TensorProto_FLOAT, []int{out, perRow}, func(to io.Writer) error {
 		return binary.Write(to, binary.LittleEndian, scales)
@@ -74,9 +79,9 @@ func (b *builder) blockTable(name string) []string {
 
 // quantise writes the codes of w and fills scales and zeros; rows are shared out
 // over the processors.
-func quantise(to io.Writer, w stack, importance []float32, bits int, scales []float32, zeros []byte) error {
+func quantise(to io.Writer, w stack, calibration *quant.Calibration, bits int, scales []float32, zeros []byte) error {
 	out, width := w.shape()[0], w.shape()[1]
-	perRow, codeBytes, zeroBytes := quant.Blocks(width), quant.CodeBytes(width, bits), quant.ZeroBytes(width, bits)
+	perRow, codeBytes, zeroBytes := quant.Blocks(width, bits), quant.CodeBytes(width, bits), quant.ZeroBytes(width, bits)
 	together := max(chunk/width, 1) // rows read at a time
 	for from := 0; from < out; from += together {
 		last := min(from+together, out)
@@ -92,7 +97,7 @@ func quantise(to io.Writer, w stack, importance []float32, bits int, scales []fl
 			group.Go(func() error {
 				for r := first; r < min(first+share, last); r++ {
 					i := r - from
-					quant.Row(values[i*width:(i+1)*width], importance, bits, codes[i*codeBytes:(i+1)*codeBytes],
+					quant.Row(values[i*width:(i+1)*width], calibration, bits, codes[i*codeBytes:(i+1)*codeBytes],
 						scales[r*perRow:(r+1)*perRow], zeros[r*zeroBytes:(r+1)*zeroBytes])
 				}
 				return nil

@@ -15,8 +15,8 @@ import (
 
 // Names of constants that several nodes share.
 const (
-	cosTable   = "rotary.cos"
-	sinTable   = "rotary.sin"
+	cosTable   = manifest.CosTable
+	sinTable   = manifest.SinTable
 	queryShape = "shape.query" // [0, 0, H, D]
 	keyShape   = "shape.key"   // [0, 0, K, D]
 	mergeShape = "shape.merge" // [0, 0, H*D]
@@ -36,15 +36,16 @@ type builder struct {
 	t        onnx.TensorProto_DataType // of activations and of the cache
 	data     *onnx.DataWriter
 	g        *onnx.GraphProto
-	made     map[string]bool // initializers, by name
-	nodes    map[string]int  // node names used, to number repeats
+	made     map[string]bool   // initializers, by name
+	nodes    map[string]int    // node names used, to number repeats
+	rows     map[string]string // what criticRows made, by value
 	contribs bool
 	err      error
 }
 
 func newBuilder(ctx context.Context, src Source, p Precision, data *onnx.DataWriter) *builder {
 	b := &builder{ctx: ctx, src: src, c: src.Config, p: p, t: onnx.TensorProto_FLOAT, data: data,
-		g: &onnx.GraphProto{Name: proto.String(string(src.Config.Arch))}, made: map[string]bool{}, nodes: map[string]int{}}
+		g: &onnx.GraphProto{Name: proto.String(string(src.Config.Arch))}, made: map[string]bool{}, nodes: map[string]int{}, rows: map[string]string{}}
 	if p == FP16 {
 		b.t = onnx.TensorProto_FLOAT16
 	}
@@ -149,7 +150,7 @@ func (b *builder) constants() {
 		b.ints(mergeShape, 0, 0, c.Heads*c.HeadDim)
 	}
 	b.ints(rowsShape, -1, c.Hidden)
-	if b.src.Head == model.ValueHead {
+	if b.valued() {
 		b.ints(flatShape, -1)
 	}
 	freq := c.InvFreq()

@@ -54,9 +54,11 @@ type Source struct {
 	Weights *safetensors.File // must hold Config.Params(Head)
 	// Attention is the form of the graph; Grouped must be what FormOf allows.
 	Attention Attention
-	// Importance of the columns of linear weights, by name; Int4 rounds with
-	// least error where it is large. Absent is all alike.
-	Importance map[string][]float32
+	// Critic makes a pair of a policy: both in one graph.
+	Critic *Critic
+	// Inputs of linear layers at some positions, [T][columns], by weight; Int4
+	// rounds so that their outputs change least. It may be absent.
+	Inputs map[string][][]float32
 }
 
 // Positions is the length P of the position table for c.
@@ -80,9 +82,17 @@ func Build(ctx context.Context, src Source, p Precision, data *onnx.DataWriter) 
 		b.input(manifest.NonpadKVLen, onnx.TensorProto_INT64, "B")
 	}
 	b.input(manifest.OutRows, onnx.TensorProto_INT64, "R")
-	if src.Head == model.ValueHead {
+	if src.Critic.adapted() {
+		b.input(manifest.CriticRows, onnx.TensorProto_INT64, "G", 1)
+	}
+	switch {
+	case src.Critic != nil:
+		b.input(manifest.ValueRows, onnx.TensorProto_INT64, "Q")
+		b.output(manifest.Logits, onnx.TensorProto_FLOAT, "R", c.Vocab)
+		b.output(manifest.Values, onnx.TensorProto_FLOAT, "Q")
+	case src.Head == model.ValueHead:
 		b.output(manifest.Values, onnx.TensorProto_FLOAT, "R")
-	} else {
+	default:
 		b.output(manifest.Logits, onnx.TensorProto_FLOAT, "R", c.Vocab)
 	}
 	b.constants()
@@ -100,7 +110,7 @@ func (b *builder) embed() string {
 	var x string
 	if b.quantised() {
 		x = b.contrib(path, "GatherBlockQuantized", b.blockTable(model.EmbedName),
-			attrInt("bits", 8), attrInt("block_size", int64(quant.Block(b.c.Hidden))), attrInt("gather_axis", 0), attrInt("quantize_axis", 1))
+			attrInt("bits", 8), attrInt("block_size", int64(quant.Block(b.c.Hidden, 8))), attrInt("gather_axis", 0), attrInt("quantize_axis", 1))
 	} else {
 		x = b.node(path, "Gather", in(b.table(model.EmbedName, b.t), manifest.InputIDs))
 	}
@@ -169,21 +179,27 @@ func (b *builder) mlp(path, name, x string) string {
 	return b.linear(path+"/down_proj", y, false, name+".down_proj")
 }
 
-// head answers for the chosen positions of the stream:
+// head answers for the chosen positions of the stream, a pair in both ways:
 //
 //	x -> RMSNormalization -> Reshape [B*S, C] -> Gather out_rows -> [x logit scale] -> lm_head -> logits
-//	                                                             '-> value_head -> Reshape [R] -> values
+//	                                         '-> Gather rows -> value_head -> Reshape -> values
 func (b *builder) head(s stream) {
 	x, _ := b.norm("/model/norm", "model.norm.weight", s)
 	x = b.node("/model/rows", "Reshape", in(x, rowsShape))
-	x = b.node("/model/rows", "Gather", in(x, manifest.OutRows), attrInt("axis", 0)) // [R, C]
-	if b.src.Head == model.ValueHead {
-		y := b.node("/value_head", "Gemm", in(x, b.table(model.ValueHeadName, b.t)), attrInt("transB", 1)) // [R, 1]
-		b.answer("/value_head", b.node("/value_head", "Reshape", in(y, flatShape)), manifest.Values)
-		return
+	if b.src.Head == model.LMHead {
+		y := b.node("/model/rows", "Gather", in(x, manifest.OutRows), attrInt("axis", 0)) // [R, C]
+		y = b.scaled("/lm_head/scale", y, b.c.LogitScale())
+		b.answer("/lm_head", b.lmHead(y), manifest.Logits)
 	}
-	x = b.scaled("/lm_head/scale", x, b.c.LogitScale())
-	b.answer("/lm_head", b.lmHead(x), manifest.Logits)
+	if b.valued() {
+		rows := manifest.OutRows
+		if b.src.Critic != nil {
+			rows = manifest.ValueRows
+		}
+		y := b.node("/model/rows", "Gather", in(x, rows), attrInt("axis", 0))         // [Q, C]
+		y = b.node("/value_head", "Gemm", in(y, b.valueHead()), attrInt("transB", 1)) // [Q, 1]
+		b.answer("/value_head", b.node("/value_head", "Reshape", in(y, flatShape)), manifest.Values)
+	}
 }
 
 // lmHead is [R, C] -> [R, V]. A tied head reads the embedding table, which is
@@ -252,7 +268,7 @@ func (b *builder) scaled(path, x string, by float64) string {
 }
 
 // linear is x W^T (+ bias) for a weight [out, in], or for several as one: their
-// outputs lie side by side.
+// outputs lie side by side. A critic's adapters join before the bias.
 func (b *builder) linear(path, x string, bias bool, names ...string) string {
 	var weights, biases []string
 	for _, n := range names {
@@ -264,6 +280,7 @@ func (b *builder) linear(path, x string, bias bool, names ...string) string {
 	} else {
 		y = b.node(path, "MatMul", in(x, b.transposed(weights...)))
 	}
+	y = b.lowRank(path, x, y, names)
 	if !bias {
 		return y
 	}
@@ -277,7 +294,7 @@ func (b *builder) matMulNBits(path, x string, names ...string) string {
 	inputs, out, width := b.blocks(names...)
 	return b.contrib(path, "MatMulNBits", append(in(x), inputs...),
 		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits(names[0]))),
-		attrInt("block_size", int64(quant.Block(width))), attrInt("accuracy_level", 4))
+		attrInt("block_size", int64(quant.Block(width, b.bits(names[0])))), attrInt("accuracy_level", 4))
 }
 
 func cacheName(name string, l int) string { return fmt.Sprintf("%s.%d", name, l) }

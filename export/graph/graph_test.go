@@ -10,6 +10,7 @@ import (
 
 	"github.com/oreo-go/oreo/export/onnx"
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 )
 
@@ -117,6 +118,66 @@ func isUsed(used map[string]bool, weight string) bool {
 		}
 	}
 	return false
+}
+
+// pair is a policy of the trainer's tests with a critic that PEFT trained on it.
+func pair(t *testing.T, arch string, form Attention) Source {
+	t.Helper()
+	dir := filepath.Join("..", "..", "train", "nn", "testdata", arch)
+	c, err := model.LoadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _, err := c.Weights(dir, model.LMHead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := peft.Open(filepath.Join(dir, "lora-critic"), c, model.ValueHead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close(); _ = a.Close() })
+	head, ok := a.Get(model.ValueHeadName)
+	if !ok {
+		t.Fatal("no value head")
+	}
+	return Source{Config: c, Head: model.LMHead, Weights: w, Attention: form, Critic: &Critic{Head: head, Change: peft.Change{Plus: a}}}
+}
+
+// TestPair: the graph of a pair is well formed, and has the weights of the policy
+// once: what it holds beside them is the adapter's and the head's.
+func TestPair(t *testing.T) {
+	for _, arch := range []string{"qwen2", "llama", "minicpm"} {
+		for _, form := range []Attention{Standard, Grouped} {
+			src := pair(t, arch, form)
+			wellFormed(t, src, FP32)
+			both, err := build(t, src, FP32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			adapters := 2 * len(src.Critic.Change.Plus.Adapted(src.Config.Layers))
+			src.Critic = nil
+			alone, err := build(t, src, FP32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more := map[string]bool{}
+			for _, w := range both.Graph.Initializer {
+				more[w.GetName()] = true
+			}
+			for _, w := range alone.Graph.Initializer {
+				delete(more, w.GetName())
+			}
+			for name := range more {
+				if !strings.Contains(name, "/lora/") && name != model.ValueHeadName && name != flatShape {
+					t.Errorf("%s, %s: a pair also stores %s", arch, form, name)
+				}
+			}
+			if form == Standard && len(more) != adapters+2 {
+				t.Errorf("%s: %d more weights, want %d of adapters and 2 of the head", arch, len(more), adapters)
+			}
+		}
+	}
 }
 
 // TestTiedTableIsStoredOnce: the head of a tied model reads the embeddings.

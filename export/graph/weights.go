@@ -60,8 +60,7 @@ func (s stack) part(from, to int) ([]float32, error) {
 	for _, t := range s {
 		n := t.Len()
 		if lo, hi := max(from, 0), min(to, n); lo < hi {
-			size := t.DType.Size()
-			values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: []int{hi - lo}, Data: t.Data[lo*size : hi*size]}.Float32()
+			values, err := t.Slice(lo, hi)
 			if err != nil {
 				return nil, err
 			}
@@ -83,6 +82,10 @@ func (b *builder) table(first string, t onnx.TensorProto_DataType, more ...strin
 	if !ok {
 		return name
 	}
+	return b.store(name, t, w)
+}
+
+func (b *builder) store(name string, t onnx.TensorProto_DataType, w stack) string {
 	return b.initializer(name, t, w.shape(), func(out io.Writer) error {
 		for from := 0; from < w.len(); from += chunk {
 			values, err := w.part(from, min(from+chunk, w.len()))

@@ -49,14 +49,19 @@ func Run(ctx context.Context, w io.Writer, dir string) error {
 }
 
 func summarise(w io.Writer, m *manifest.Manifest, c *model.Config, graph *census) {
-	head := model.LMHead
-	if m.Kind == manifest.Critic {
+	head, what := model.LMHead, string(m.Kind)
+	switch {
+	case m.Kind == manifest.Critic:
 		head = model.ValueHead
+	case m.Kind == manifest.Pair && isAdapted(m):
+		what = "policy and critic on one backbone, the critic by an adapter,"
+	case m.Kind == manifest.Pair:
+		what = "policy and critic on one backbone"
 	}
 	d := m.Dims
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	line("kind", "%s of a %s model, %.1f million parameters", m.Kind, d.Arch, float64(c.NumParams(head))/1e6)
+	line("kind", "%s of a %s model, %.1f million parameters", what, d.Arch, float64(c.NumParams(head))/1e6)
 	line("weights", "%s, cache in %s; from %s", m.DType, m.KVDType, m.Source.SHA256[:min(16, len(m.Source.SHA256))])
 	line("shape", "%d layers, hidden %d, %d heads and %d for keys and values, %d wide, vocabulary %d", d.Layers, d.Hidden, d.Heads, d.KVHeads, d.HeadDim, d.Vocab)
 	line("positions", "%d (config.json: %d)", d.MaxPositions, c.MaxPositions)
@@ -91,7 +96,7 @@ func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	grouped := isGrouped(m)
-	inputs, outputs := ports(m.Kind, c.Layers, grouped)
+	inputs, outputs := ports(m, c.Layers)
 	if !slices.Equal(g.inputs, inputs) {
 		fault("inputs are %v, want %v", g.inputs, inputs)
 	}
@@ -99,6 +104,10 @@ func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 		fault("outputs are %v, want %v", g.outputs, outputs)
 	}
 	got, want := g.counts(), operators(m, c, grouped)
+	if adapters := got["ScatterND"]; isAdapted(m) && adapters > 0 { // how many matrices have one is free
+		want["ScatterND"], want["MatMul"], want["Add"] = adapters, want["MatMul"]+2*adapters, want["Add"]+adapters
+		want["GatherND"] = min(got["GatherND"], 2*adapters)
+	}
 	all := maps.Clone(want)
 	maps.Copy(all, got)
 	for _, op := range slices.Sorted(maps.Keys(all)) {
@@ -118,22 +127,35 @@ func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 }
 
 // isGrouped tells the form of attention, by the inputs that the manifest lists.
-func isGrouped(m *manifest.Manifest) bool {
-	return slices.ContainsFunc(m.Inputs, func(v manifest.Value) bool { return v.Name == manifest.SeqLensK })
+func isGrouped(m *manifest.Manifest) bool { return takes(m, manifest.SeqLensK) }
+
+// isAdapted tells whether a pair's critic changes the backbone on its way.
+func isAdapted(m *manifest.Manifest) bool { return takes(m, manifest.CriticRows) }
+
+func takes(m *manifest.Manifest, input string) bool {
+	return slices.ContainsFunc(m.Inputs, func(v manifest.Value) bool { return v.Name == input })
 }
 
 // ports are the names of inputs and outputs for L layers.
-func ports(kind manifest.Kind, layers int, grouped bool) (inputs, outputs []string) {
+func ports(m *manifest.Manifest, layers int) (inputs, outputs []string) {
 	inputs = []string{manifest.InputIDs, manifest.PositionIDs}
-	if grouped {
+	if isGrouped(m) {
 		inputs = append(inputs, manifest.SeqLensK, manifest.TotalLen, manifest.AttentionBias)
 	} else {
 		inputs = append(inputs, manifest.WriteIndices, manifest.NonpadKVLen)
 	}
 	inputs = append(inputs, manifest.OutRows)
-	outputs = []string{manifest.Logits}
-	if kind == manifest.Critic {
+	if isAdapted(m) {
+		inputs = append(inputs, manifest.CriticRows)
+	}
+	switch m.Kind {
+	case manifest.Pair:
+		inputs = append(inputs, manifest.ValueRows)
+		outputs = []string{manifest.Logits, manifest.Values}
+	case manifest.Critic:
 		outputs = []string{manifest.Values}
+	default:
+		outputs = []string{manifest.Logits}
 	}
 	for l := range layers {
 		inputs = append(inputs, fmt.Sprint(manifest.PastK, ".", l), fmt.Sprint(manifest.PastV, ".", l))
@@ -145,7 +167,7 @@ func ports(kind manifest.Kind, layers int, grouped bool) (inputs, outputs []stri
 // operators counts what the equations of the model need.
 func operators(m *manifest.Manifest, c *model.Config, grouped bool) map[string]int {
 	l := c.Layers
-	policy, quantised := m.Kind == manifest.Policy, m.DType == "int8" || m.DType == "int4"
+	policy, quantised := m.Kind != manifest.Critic, m.DType == "int8" || m.DType == "int4"
 	n := map[string]int{
 		"Gather": 2, "RMSNormalization": 2*l + 1, "RotaryEmbedding": 2 * l, "Attention": l, "TensorScatter": 2 * l,
 		"Sigmoid": l, "Mul": 2 * l, "Add": 2 * l, "Transpose": 4 * l, "Reshape": 4*l + 1, "MatMul": 7 * l, "Gemm": 1,
@@ -170,18 +192,22 @@ func operators(m *manifest.Manifest, c *model.Config, grouped bool) map[string]i
 	if policy && c.LogitScale() != 1 {
 		n["Mul"]++
 	}
-	if !policy {
+	if m.Kind != manifest.Policy {
 		n["Reshape"]++
 	}
 	if m.DType == "fp16" {
-		n["Cast"] = 1 // of the answer
+		n["Cast"] = len(m.Kinds()) // of each answer
 	}
 	if quantised {
-		n["Gather"], n["GatherBlockQuantized"] = 1, 1
+		n["Gather"], n["GatherBlockQuantized"] = n["Gather"]-1, 1
 		n["MatMulNBits"], n["MatMul"] = n["MatMul"], 0
 		if policy {
 			n["MatMulNBits"], n["Gemm"] = n["MatMulNBits"]+1, 0
 		}
+	}
+	if m.Kind == manifest.Pair { // the critic's rows and head
+		n["Gather"]++
+		n["Gemm"]++
 	}
 	return n
 }

@@ -129,6 +129,29 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// maxModel bounds the file of a graph, protobuf's own limit.
+const maxModel = 1<<31 - 1
+
+// Load reads the graph of a model, without its external data.
+func Load(path string) (*ModelProto, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxModel {
+		return nil, fmt.Errorf("%s: %d bytes, an ONNX file has at most 2 GiB", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m ModelProto
+	if err := proto.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &m, nil
+}
+
 // Save writes the graph of a model. Equal models give equal bytes.
 func Save(path string, m *ModelProto) error {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)

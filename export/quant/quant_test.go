@@ -20,25 +20,25 @@ func unpack(columns, bits int, codes []byte, scales []float32, zeros []byte) []f
 		return float32(packed[i/2] >> 4)
 	}
 	out := make([]float32, columns)
-	size := Block(columns)
+	size := Block(columns, bits)
 	for i := range out {
 		out[i] = scales[i/size] * (number(codes, i) - number(zeros, i/size))
 	}
 	return out
 }
 
-func quantise(row, importance []float32, bits int) []float32 {
+func quantise(row []float32, c *Calibration, bits int) []float32 {
 	codes, zeros := make([]byte, CodeBytes(len(row), bits)), make([]byte, ZeroBytes(len(row), bits))
-	scales := make([]float32, Blocks(len(row)))
-	Row(row, importance, bits, codes, scales, zeros)
+	scales := make([]float32, Blocks(len(row), bits))
+	Row(slices.Clone(row), c, bits, codes, scales, zeros)
 	return unpack(len(row), bits, codes, scales, zeros)
 }
 
 func TestSizes(t *testing.T) {
 	for _, c := range []struct{ columns, bits, blocks, codes, zeros int }{
-		{32, 8, 1, 32, 1}, {33, 8, 2, 64, 2}, {32, 4, 1, 16, 1}, {96, 4, 3, 48, 2}, {1, 4, 1, 16, 1}, {64, 8, 1, 64, 1}, {192, 4, 3, 96, 2},
+		{32, 8, 1, 32, 1}, {33, 8, 2, 64, 2}, {32, 4, 1, 16, 1}, {96, 4, 3, 48, 2}, {1, 4, 1, 16, 1}, {64, 8, 1, 64, 1}, {192, 8, 3, 192, 3}, {192, 4, 6, 96, 3},
 	} {
-		if b, n, z := Blocks(c.columns), CodeBytes(c.columns, c.bits), ZeroBytes(c.columns, c.bits); b != c.blocks || n != c.codes || z != c.zeros {
+		if b, n, z := Blocks(c.columns, c.bits), CodeBytes(c.columns, c.bits), ZeroBytes(c.columns, c.bits); b != c.blocks || n != c.codes || z != c.zeros {
 			t.Errorf("%+v: %d blocks, %d and %d bytes", c, b, n, z)
 		}
 	}
@@ -55,8 +55,8 @@ func TestError(t *testing.T) {
 		}
 		got := quantise(row, nil, 8)
 		for i := range row {
-			from := i / Block(columns) * Block(columns)
-			block := row[from:min(from+Block(columns), columns)]
+			from := i / Block(columns, 8) * Block(columns, 8)
+			block := row[from:min(from+Block(columns, 8), columns)]
 			step := (max(slices.Max(block), 0) - min(slices.Min(block), 0)) / 255
 			if d := math.Abs(float64(got[i] - row[i])); d > 1.01*float64(step) {
 				t.Errorf("%d columns: weight %d is %v for %v, step %v", columns, i, got[i], row[i], step)
@@ -107,7 +107,7 @@ func TestSearch(t *testing.T) {
 		lo, hi := min(slices.Min(row), 0), max(slices.Max(row), 0)
 		scale := (hi - lo) / 15
 		zero := uint8(math.Round(float64(-lo / scale)))
-		without, with := quantise(row, nil, 4), quantise(row, importance, 4)
+		without, with := quantise(row, nil, 4), quantise(row, &Calibration{importance: importance, factors: identity(Smallest)}, 4)
 		for i, x := range row {
 			d := float64(x - scale*(float32(round(x, scale, zero, 4))-float32(zero)))
 			plain += d * d
@@ -125,4 +125,106 @@ func TestSearch(t *testing.T) {
 		t.Errorf("weighted error %v with importance, %v without", focused, even)
 	}
 	t.Logf("search / rounding %.3f, importance %.3f", searched/plain, focused/even)
+}
+
+// identity is a factor of uncorrelated inputs: nothing can be made up for.
+func identity(n int) []float32 {
+	u := make([]float32, n*n)
+	for i := range n {
+		u[i*n+i] = 1
+	}
+	return u
+}
+
+// correlated are inputs of a layer as real ones are: each is a mix of few causes.
+func correlated(rng *rand.Rand, positions, columns int) [][]float32 {
+	causes := make([][]float64, columns/8)
+	for i := range causes {
+		causes[i] = make([]float64, columns)
+		for j := range causes[i] {
+			causes[i][j] = rng.NormFloat64()
+		}
+	}
+	out := make([][]float32, positions)
+	for t := range out {
+		out[t] = make([]float32, columns)
+		for j := range out[t] {
+			out[t][j] = float32(rng.NormFloat64() / 4)
+		}
+		for _, cause := range causes {
+			strength := rng.NormFloat64()
+			for j, v := range cause {
+				out[t][j] += float32(strength * v / 4)
+			}
+		}
+	}
+	return out
+}
+
+// TestFactor: U is upper triangular, and U^T U the inverse of what it is made of.
+func TestFactor(t *testing.T) {
+	const n, damp = 20, 0.1
+	x := correlated(rand.New(rand.NewPCG(5, 6)), 50, n)
+	u := factor(x, 0, n, damp)
+	for i := range n {
+		for j := range n {
+			if j < i && u[i*n+j] != 0 {
+				t.Errorf("U[%d, %d] is %v below the diagonal", i, j, u[i*n+j])
+			}
+			var sum float64 // (U^T U H)[i, j]
+			for k := range n {
+				h := 0.0
+				for _, row := range x {
+					h += float64(row[k]) * float64(row[j]) / float64(len(x))
+				}
+				if k == j {
+					h += damp
+				}
+				for l := range n {
+					sum += float64(u[l*n+i]) * float64(u[l*n+k]) * h
+				}
+			}
+			want := 0.0
+			if i == j {
+				want = 1
+			}
+			if math.Abs(sum-want) > 1e-4 {
+				t.Errorf("(U^T U H)[%d, %d] is %v, want %v", i, j, sum, want)
+			}
+		}
+	}
+}
+
+// TestFeedback: with the errors of one column made up for in others, the outputs
+// change less, also for inputs that the calibration has not seen.
+func TestFeedback(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	const columns = Window + 72 // two windows, and a block that is not full
+	x := correlated(rng, 200, columns)
+	seen, unseen := x[:150], x[150:]
+	c := Calibrate(seen)
+	alone := &Calibration{importance: c.importance}
+	for from := 0; from < columns; from += Window {
+		alone.factors = append(alone.factors, identity(min(Window, columns-from))...)
+	}
+	var with, without float64
+	for range 20 {
+		row := make([]float32, columns)
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+		}
+		a, b := quantise(row, c, 4), quantise(row, alone, 4)
+		for _, x := range unseen {
+			var da, db float64
+			for i, v := range x {
+				da += float64(v) * float64(row[i]-a[i])
+				db += float64(v) * float64(row[i]-b[i])
+			}
+			with, without = with+da*da, without+db*db
+		}
+	}
+	t.Logf("squared error of the outputs with feedback / without: %.3f", with/without)
+	if !(with < 0.8*without) {
+		t.Errorf("squared error %v with feedback, %v without", with, without)
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"golang.org/x/sync/errgroup"
 )
@@ -14,34 +16,40 @@ import (
 // matrix is [rows][columns]; here the rows are positions.
 type matrix [][]float64
 
+// Model is what is to be computed.
+type Model struct {
+	Config  *model.Config
+	Head    model.Head
+	Weights *safetensors.File
+
+	// ValueHead stands for the weight of that name, if it has data.
+	ValueHead safetensors.Tensor
+	// Change is applied to the linear layers of the backbone.
+	Change peft.Change
+}
+
 // pass is one forward pass over a sequence of T tokens.
 type pass struct {
 	ctx      context.Context
+	m        Model
 	c        *model.Config
-	weights  *safetensors.File
 	cos, sin matrix                        // [T][D/2]
 	observe  func(weight string, x matrix) // shown the input of every linear layer, if set
+	hidden   func(x matrix)                // shown the states that Trace returns, in order, if set
 	err      error                         // the first one; later steps do nothing
 }
 
-// Importance returns, for every linear weight of the backbone, the mean square of
-// each of its inputs over a sequence: by how much an error in that column of the
-// weight is multiplied. A thousandth of their average is added, so that inputs
-// that were silent count too.
-func Importance(ctx context.Context, c *model.Config, weights *safetensors.File, ids []int64) (map[string][]float32, error) {
-	out := map[string][]float32{}
-	p := &pass{ctx: ctx, c: c, weights: weights, observe: func(name string, x matrix) {
-		var total float64
-		squares := make([]float64, len(x[0]))
-		for _, row := range x {
-			for i, v := range row {
-				squares[i] += v * v / float64(len(x))
-				total += v * v / float64(len(x))
-			}
+// Inputs returns the inputs of every linear weight of the backbone over a
+// sequence, [T][columns]. Weights with the same inputs share them.
+func Inputs(ctx context.Context, m Model, ids []int64) (map[string][][]float32, error) {
+	out := map[string][][]float32{}
+	var last matrix
+	var narrowed [][]float32
+	p := &pass{ctx: ctx, m: m, c: m.Config, observe: func(name string, x matrix) {
+		if len(last) == 0 || &last[0] != &x[0] {
+			last, narrowed = x, narrow(x)
 		}
-		for _, s := range squares {
-			out[name] = append(out[name], float32(s+1e-3*total/float64(len(squares))))
-		}
+		out[name] = narrowed
 	}}
 	p.backbone(ids)
 	return out, p.err
@@ -49,19 +57,43 @@ func Importance(ctx context.Context, c *model.Config, weights *safetensors.File,
 
 // Forward runs the model on one sequence and returns [T][V] logits, or [T][1]
 // values for a ValueHead.
-func Forward(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, ids []int64) ([][]float32, error) {
-	p := &pass{ctx: ctx, c: c, weights: weights}
+func Forward(ctx context.Context, m Model, ids []int64) ([][]float32, error) {
+	p := &pass{ctx: ctx, m: m, c: m.Config}
+	return p.answer(ids), p.err
+}
+
+func (p *pass) answer(ids []int64) [][]float32 {
 	x := p.backbone(ids)
-	var y matrix
 	switch {
-	case head == model.ValueHead:
-		y = p.linear(model.ValueHeadName, "", x)
-	case c.TieEmbeddings:
-		y = p.linear(model.EmbedName, "", scale(x, c.LogitScale()))
-	default:
-		y = p.linear(model.LMHeadName, "", scale(x, c.LogitScale()))
+	case p.m.Head == model.ValueHead:
+		return narrow(p.linear(model.ValueHeadName, "", x))
+	case p.c.TieEmbeddings:
+		return narrow(p.linear(model.EmbedName, "", scale(x, p.c.LogitScale())))
 	}
-	return narrow(y), p.err
+	return narrow(p.linear(model.LMHeadName, "", scale(x, p.c.LogitScale())))
+}
+
+// Trace is Forward, and returns the hidden states on the way, [P][T][C]: the
+// embeddings, the residual stream behind attention and MLP of every layer, and
+// what the head reads. See PointName.
+func Trace(ctx context.Context, m Model, ids []int64) (answers [][]float32, hidden [][][]float32, err error) {
+	p := &pass{ctx: ctx, m: m, c: m.Config, hidden: func(x matrix) { hidden = append(hidden, narrow(x)) }}
+	return p.answer(ids), hidden, p.err
+}
+
+// PointName says what the i-th of the states is that Trace returns for a model of
+// that many layers.
+func PointName(i, layers int) string {
+	switch l := (i - 1) / 2; {
+	case i == 0:
+		return "embedding"
+	case i > 2*layers:
+		return "final norm"
+	case i%2 == 1:
+		return fmt.Sprintf("layer %d, attention", l)
+	default:
+		return fmt.Sprintf("layer %d, mlp", l)
+	}
 }
 
 // backbone returns the normalised hidden states [T][C].
@@ -73,13 +105,23 @@ func (p *pass) backbone(ids []int64) matrix {
 		}
 		p.cos, p.sin = append(p.cos, cos), append(p.sin, sin)
 	}
+	show := func(x matrix) {
+		if p.hidden != nil && p.err == nil {
+			p.hidden(x)
+		}
+	}
 	x := p.embed(ids)
+	show(x)
 	for l := range p.c.Layers {
 		name := fmt.Sprintf("model.layers.%d.", l)
 		p.add(x, p.attention(name+"self_attn.", p.norm(name+"input_layernorm.weight", x)))
+		show(x)
 		p.add(x, p.mlp(name+"mlp.", p.norm(name+"post_attention_layernorm.weight", x)))
+		show(x)
 	}
-	return p.norm("model.norm.weight", x)
+	x = p.norm("model.norm.weight", x)
+	show(x)
+	return x
 }
 
 func (p *pass) embed(ids []int64) matrix {
@@ -185,19 +227,50 @@ func (p *pass) mlp(name string, x matrix) matrix {
 	return p.linear(name+"down_proj.weight", "", gate)
 }
 
-// linear is x W^T + b for W [out, in]; bias "" is none. Rows of W are shared out
-// over the processors and read once for all positions.
-func (p *pass) linear(name, bias string, x matrix) matrix {
+// get returns a weight.
+func (p *pass) get(name string) (t safetensors.Tensor, ok bool) {
 	if p.err != nil {
-		return nil
+		return t, false
 	}
-	w, err := p.weights.Get(name)
-	if err != nil {
-		p.err = err
+	if name == model.ValueHeadName && p.m.ValueHead.Data != nil {
+		return p.m.ValueHead, true
+	}
+	t, p.err = p.m.Weights.Get(name)
+	return t, p.err == nil
+}
+
+// linear is x W^T + b for W [out, in], and what adapters add; bias "" is none.
+func (p *pass) linear(name, bias string, x matrix) matrix {
+	w, ok := p.get(name)
+	if !ok {
 		return nil
 	}
 	if p.observe != nil {
 		p.observe(name, x)
+	}
+	y := p.times(w, bias, x)
+	module := strings.TrimSuffix(name, ".weight")
+	for _, part := range p.m.Change.Parts() {
+		a, hasA := part.Get(module + peft.A)
+		b, hasB := part.Get(module + peft.B)
+		if !hasA || !hasB {
+			continue
+		}
+		low := p.times(b, "", p.times(a, "", x))
+		for t := range low {
+			for i, v := range low[t] {
+				y[t][i] += part.Factor * v
+			}
+		}
+	}
+	return y
+}
+
+// times is x W^T + b. Rows of W are shared out over the processors and read once
+// for all positions.
+func (p *pass) times(w safetensors.Tensor, bias string, x matrix) matrix {
+	if p.err != nil {
+		return nil
 	}
 	out, in := w.Shape[0], w.Shape[1]
 	b := make([]float64, out)
@@ -235,12 +308,8 @@ func (p *pass) linear(name, bias string, x matrix) matrix {
 
 // rows reads rows [from, to) of a matrix; a vector is one row.
 func (p *pass) rows(name string, from, to int) []float64 {
-	if p.err != nil {
-		return nil
-	}
-	w, err := p.weights.Get(name)
-	if err != nil {
-		p.err = err
+	w, ok := p.get(name)
+	if !ok {
 		return nil
 	}
 	width := w.Shape[len(w.Shape)-1]
@@ -251,8 +320,7 @@ func (p *pass) rows(name string, from, to int) []float64 {
 
 // slice reads elements [from, to) of a tensor.
 func slice(t safetensors.Tensor, from, to int) ([]float64, error) {
-	size := t.DType.Size()
-	values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float32()
+	values, err := t.Slice(from, to)
 	out := make([]float64, len(values))
 	for i, v := range values {
 		out[i] = float64(v)

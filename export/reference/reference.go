@@ -18,6 +18,10 @@ const (
 	lengthsName = "lengths"   // I64 [N]; absent where no row is padded
 	logitsName  = "logits"    // F32 [N, T, V]
 	valuesName  = "values"    // F32 [N, T]
+
+	// Behind either name, of the first sequence: F32 [T, P, C]; absent in a
+	// trainer's file.
+	hiddenSuffix = ".hidden"
 )
 
 // Reference holds sequences and what the model answers at each of their tokens.
@@ -25,48 +29,73 @@ type Reference struct {
 	IDs   [][]int64     // [N][T_n]
 	Want  [][][]float32 // [N][T_n][V] logits, or [N][T_n][1] values
 	Width int           // V or 1
+
+	// Hidden is what Trace returns for the first sequence, as another reference,
+	// of width P*C; nil where it was not recorded.
+	Hidden *Reference
 }
 
-// Record computes the answers for sequences and writes them to path.
-func Record(ctx context.Context, c *model.Config, head model.Head, weights *safetensors.File, sequences [][]int64, path string) error {
-	r := &Reference{IDs: sequences, Width: 1}
-	if head == model.LMHead {
-		r.Width = c.Vocab
-	}
-	for _, ids := range sequences {
-		want, err := Forward(ctx, c, head, weights, ids)
-		if err != nil {
-			return fmt.Errorf("reference values: %w", err)
-		}
-		r.Want = append(r.Want, want)
-	}
-	return r.save(path, head)
-}
-
-func (r *Reference) save(path string, head model.Head) error {
-	n, t := len(r.IDs), 0
+// Record computes what models answer for sequences and writes it to path.
+func Record(ctx context.Context, sequences [][]int64, path string, models ...Model) error {
+	n, t := len(sequences), 0
 	lengths := make([]int64, n)
-	for i, ids := range r.IDs {
+	for i, ids := range sequences {
 		lengths[i] = int64(len(ids))
 		t = max(t, len(ids))
 	}
 	ids := make([]int64, n*t)
-	want := make([]float32, n*t*r.Width)
-	for i := range r.IDs {
-		copy(ids[i*t:], r.IDs[i])
-		for j, row := range r.Want[i] {
-			copy(want[(i*t+j)*r.Width:], row)
+	for i := range sequences {
+		copy(ids[i*t:], sequences[i])
+	}
+	tensors := []safetensors.Tensor{safetensors.Int64Tensor(idsName, []int{n, t}, ids), safetensors.Int64Tensor(lengthsName, []int{n}, lengths)}
+	for _, m := range models {
+		width := 1
+		if m.Head == model.LMHead {
+			width = m.Config.Vocab
 		}
+		name, shape := answerOf(m.Head), []int{n, t, width}
+		if m.Head == model.ValueHead {
+			shape = shape[:2]
+		}
+		answers := make([]float32, n*t*width)
+		for i, ids := range sequences {
+			want, hidden, err := Trace(ctx, m, ids)
+			if err != nil {
+				return fmt.Errorf("reference values: %w", err)
+			}
+			for j, row := range want {
+				copy(answers[(i*t+j)*width:], row)
+			}
+			if i == 0 {
+				tensors = append(tensors, byPosition(name+hiddenSuffix, hidden))
+			}
+		}
+		tensors = append(tensors, safetensors.Float32Tensor(name, shape, answers))
 	}
-	answer := safetensors.Float32Tensor(logitsName, []int{n, t, r.Width}, want)
-	if head == model.ValueHead {
-		answer = safetensors.Float32Tensor(valuesName, []int{n, t}, want)
-	}
-	return safetensors.Write(path, []safetensors.Tensor{
-		safetensors.Int64Tensor(idsName, []int{n, t}, ids), safetensors.Int64Tensor(lengthsName, []int{n}, lengths), answer}, nil)
+	return safetensors.Write(path, tensors, nil)
 }
 
-// Load reads a reference file: one that Record wrote, or one that a trainer
+// answerOf is the name of a head's answers.
+func answerOf(head model.Head) string {
+	if head == model.ValueHead {
+		return valuesName
+	}
+	return logitsName
+}
+
+// byPosition turns [P][T][C] into a tensor [T, P, C].
+func byPosition(name string, hidden [][][]float32) safetensors.Tensor {
+	p, t, c := len(hidden), len(hidden[0]), len(hidden[0][0])
+	flat := make([]float32, 0, p*t*c)
+	for at := range t {
+		for _, point := range hidden {
+			flat = append(flat, point[at]...)
+		}
+	}
+	return safetensors.Float32Tensor(name, []int{t, p, c}, flat)
+}
+
+// Load reads a reference file for one kind of head: one that Record wrote, or one that a trainer
 // recorded with the same names. vocab bounds the token ids.
 func Load(path string, head model.Head, vocab int) (*Reference, error) {
 	f, err := safetensors.Open(path)
@@ -86,9 +115,9 @@ func parse(f *safetensors.File, head model.Head, vocab int) (*Reference, error) 
 	if err != nil {
 		return nil, err
 	}
-	name, width := logitsName, vocab
+	name, width := answerOf(head), vocab
 	if head == model.ValueHead {
-		name, width = valuesName, 1
+		width = 1
 	}
 	tensor, err := f.Get(name)
 	if err != nil {
@@ -110,7 +139,33 @@ func parse(f *safetensors.File, head model.Head, vocab int) (*Reference, error) 
 		}
 		r.Want = append(r.Want, answers)
 	}
-	return r, nil
+	r.Hidden, err = r.hidden(f, name+hiddenSuffix)
+	return r, err
+}
+
+// hidden reads the states of the first sequence, if there are any.
+func (r *Reference) hidden(f *safetensors.File, name string) (*Reference, error) {
+	if !f.Has(name) {
+		return nil, nil
+	}
+	tensor, err := f.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(tensor.Shape) != 3 || tensor.Shape[0] != len(r.IDs[0]) {
+		return nil, fmt.Errorf("tensor %s: shape %v, want [%d tokens, states, width]", name, tensor.Shape, len(r.IDs[0]))
+	}
+	flat, err := tensor.Float32()
+	if err != nil {
+		return nil, err
+	}
+	h := &Reference{IDs: r.IDs[:1], Width: tensor.Shape[1] * tensor.Shape[2]}
+	rows := make([][]float32, len(r.IDs[0]))
+	for i := range rows {
+		rows[i] = flat[i*h.Width : (i+1)*h.Width]
+	}
+	h.Want = [][][]float32{rows}
+	return h, nil
 }
 
 // tokens reads the sequences, cut to their lengths, and the padded sizes [n, t].

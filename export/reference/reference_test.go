@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestForward(t *testing.T) {
 				}
 				worst := 0.0
 				for i, ids := range r.IDs {
-					got, err := Forward(t.Context(), c, head, weights, ids)
+					got, err := Forward(t.Context(), Model{Config: c, Head: head, Weights: weights}, ids)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -67,7 +68,7 @@ func TestInterrupted(t *testing.T) {
 	for stop := range 7 * c.Layers {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		p := &pass{ctx: ctx, c: c, weights: weights, observe: func(string, matrix) {
+		p := &pass{ctx: ctx, c: c, m: Model{Weights: weights}, observe: func(string, matrix) {
 			if n == stop {
 				cancel()
 			}
@@ -80,19 +81,17 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestImportance: the inputs of q, k and v are one and the same, those of another
-// layer are not, and no column counts nothing.
-func TestImportance(t *testing.T) {
+// TestInputs: the inputs of q, k and v are one and the same, those of another
+// matrix are not.
+func TestInputs(t *testing.T) {
 	c, weights, _ := open(t, "llama", "policy", model.LMHead)
-	got, err := Importance(t.Context(), c, weights, []int64{5, 6, 7, 8})
+	got, err := Inputs(t.Context(), Model{Config: c, Weights: weights}, []int64{5, 6, 7, 8})
 	if err != nil || len(got) != 7*c.Layers {
 		t.Fatal(len(got), err)
 	}
 	q, v, o := got["model.layers.1.self_attn.q_proj.weight"], got["model.layers.1.self_attn.v_proj.weight"], got["model.layers.1.self_attn.o_proj.weight"]
-	for i := range q {
-		if q[i] != v[i] || q[i] == o[i] || !(q[i] > 0) {
-			t.Errorf("column %d: %v %v %v", i, q[i], v[i], o[i])
-		}
+	if &q[0] != &v[0] || &q[0] == &o[0] || len(q) != 4 || len(q[3]) != c.Hidden || len(o[3]) != c.Heads*c.HeadDim {
+		t.Errorf("%d by %d, %d by %d", len(q), len(q[3]), len(o), len(o[3]))
 	}
 }
 
@@ -117,4 +116,38 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
+}
+
+// FuzzParse: any file is refused or gives answers of one width for every token.
+func FuzzParse(f *testing.F) {
+	for _, kind := range []string{"policy", "critic"} {
+		text, err := os.ReadFile(filepath.Join("..", "testdata", "tiny-qwen2-"+kind, "reference.safetensors"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(dir, "reference.safetensors")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
+			r, err := Load(path, head, 96)
+			if err != nil {
+				continue
+			}
+			for i, ids := range r.IDs {
+				if len(r.Want[i]) != len(ids) {
+					t.Fatalf("%d answers for %d tokens", len(r.Want[i]), len(ids))
+				}
+				for _, row := range r.Want[i] {
+					if len(row) != r.Width {
+						t.Fatalf("%d numbers, want %d", len(row), r.Width)
+					}
+				}
+			}
+		}
+	})
 }

@@ -7,8 +7,18 @@ import (
 	"strings"
 )
 
+// Checker returns the CheckSteps of a question of this package; ok is false for
+// any other text.
+func Checker(question string) (check func(solution string) []bool, ok bool) {
+	if p, ok := Parse(question); ok {
+		return p.CheckSteps, true
+	}
+	p, ok := ParseCards(question)
+	return p.CheckSteps, ok
+}
+
 // Parse reads a question of this package back into numbers: ID, Solution and
-// Answer stay empty, and each month is a day. ok is false for any other text.
+// Answer stay empty. ok is false for any other text.
 func Parse(question string) (p Problem, ok bool) {
 	sentences := strings.Split(question, ". ")
 	if len(sentences) < 3 || !strings.HasPrefix(sentences[len(sentences)-1], "How many ") {
@@ -40,7 +50,7 @@ var verbAndNumber = regexp.MustCompile(`(\w+) (\d{1,6})\b`)
 // signs tells for every verb of the scenes whether things are gained or lost.
 var signs = func() map[string]int {
 	m := map[string]int{}
-	for _, s := range append(scenes[:len(scenes):len(scenes)], scene{gains: monthGains, losses: monthLosses}) {
+	for _, s := range scenes {
 		for _, verb := range s.gains {
 			m[verb] = 1
 		}
@@ -54,9 +64,8 @@ var signs = func() map[string]int {
 // CheckSteps tells for each line of a solution, in either style, whether the
 // solution is right up to its end: its equations hold, the first begins with the
 // stock reached before, and together they take the changes of the question in
-// turn; a month with a number alone is right if that is its stock; the answer line
-// gives the last stock when all changes are taken. After the first wrong line all
-// are wrong.
+// turn; the answer line gives the last stock when all changes are taken. After the
+// first wrong line all are wrong.
 func (p Problem) CheckSteps(solution string) []bool {
 	c := checker{stock: p.Start, changes: slices.Concat(p.Days...)}
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
@@ -82,23 +91,7 @@ func (c *checker) line(line string) bool {
 	}
 	line = strings.TrimPrefix(strings.TrimPrefix(line, partsMark), headMark)
 	for _, text := range strings.Split(line, ", ") {
-		name, rest, named := strings.Cut(text, ": ")
-		month := slices.Index(months, name)
-		switch {
-		case !named:
-			if !c.equation(text) {
-				return false
-			}
-		case month < c.taken || month >= len(c.changes):
-			return false
-		case number.MatchString(rest):
-			for c.taken <= month {
-				c.take()
-			}
-			if rest != strconv.Itoa(c.stock) {
-				return false
-			}
-		case month != c.taken || !c.equation(rest):
+		if !c.equation(text) {
 			return false
 		}
 	}
@@ -106,7 +99,6 @@ func (c *checker) line(line string) bool {
 }
 
 var (
-	number   = regexp.MustCompile(`^\d{1,6}$`)
 	equation = regexp.MustCompile(`^(\d{1,6})((?:[+-]\d{1,6})+)=(-?\d{1,6})$`)
 	change   = regexp.MustCompile(`[+-]\d+`)
 )
@@ -131,21 +123,4 @@ func (c *checker) take() int {
 	c.stock += n
 	c.taken++
 	return n
-}
-
-// StyleOfLine tells how a line of a solution is worked: by parts, or in the head
-// when it is one equation of more than two numbers or a month's stock alone.
-func StyleOfLine(line string) Style {
-	first, _, _ := strings.Cut(line, ", ")
-	if _, rest, marked := strings.Cut(first, ": "); marked {
-		first = rest
-	}
-	m := equation.FindStringSubmatch(first)
-	switch {
-	case number.MatchString(first), m != nil && len(change.FindAllString(m[2], 2)) > 1:
-		return InHead
-	case m != nil:
-		return ByParts
-	}
-	return Unknown
 }

@@ -3,7 +3,6 @@ package wordgen
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 )
 
@@ -32,25 +31,10 @@ var scenes = []scene{
 	{"workshop", "nails", []string{"makes", "orders"}, []string{"uses", "bends"}},
 }
 
-// months name the changes where each is on its own.
-var months = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
-
-// All scenes share the verbs of months: the smallest models, too, learn what these mean.
-var monthGains, monthLosses = []string{"gets"}, []string{"loses"}
-
 // question tells the problem in words.
-func (s scene) question(who person, p Problem, monthly bool, rng *rand.Rand) string {
+func (s scene) question(who person, p Problem, rng *rand.Rand) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s has %d %s.", who.name, p.Start, s.things)
-	if monthly {
-		for i, change := range slices.Concat(p.Days...) {
-			fmt.Fprintf(&b, " %s:", months[i])
-			writeChange(&b, change, monthGains, monthLosses, rng)
-			b.WriteByte('.')
-		}
-		fmt.Fprintf(&b, " How many %s are left?", s.things)
-		return b.String()
-	}
 	for _, changes := range p.Days {
 		b.WriteString(" " + who.pronoun)
 		for i, change := range changes {

@@ -41,36 +41,6 @@ func (p Problem) Solve(style Style) string {
 	return p.byParts()
 }
 
-// SolveMonthly writes the right solution of a problem with months, a line for each
-// of its days: with every stock in between or, in the head, the last one alone. It
-// panics unless there is a style for each day.
-func (p Problem) SolveMonthly(styles []Style) string {
-	if len(styles) != len(p.Days) {
-		panic(fmt.Sprintf("wordgen: %d styles for %d days", len(styles), len(p.Days)))
-	}
-	var b strings.Builder
-	stock, month := p.Start, 0
-	for day, changes := range p.Days {
-		if styles[day] == InHead {
-			stock += sum(changes)
-			month += len(changes)
-			fmt.Fprintf(&b, "%s: %d\n", months[month-1], stock)
-			continue
-		}
-		for i, change := range changes {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(months[month] + ": ")
-			stock = writeParts(&b, stock, []int{change})
-			month++
-		}
-		b.WriteByte('\n')
-	}
-	fmt.Fprintf(&b, "%s%d", answerMark, stock)
-	return b.String()
-}
-
 // byParts is a line for each day, with every stock in between.
 func (p Problem) byParts() string {
 	var b strings.Builder

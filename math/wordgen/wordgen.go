@@ -21,15 +21,8 @@
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
 //
-// With Config.Monthly every change has a month for a name, and the annotator makes
-// up his mind anew for each line: in the head means the last stock of its months
-// alone. The reward has to be shared out among as many decisions as there are lines:
-//
-//	Mia has 7 apples. January: loses 5. February: gets 3. March: gets 4. April: loses 8. How many apples are left?
-//
-//	January: 7-5=2, February: 2+3=5
-//	April: 1
-//	#### 1
+// Cards makes another kind of problems, in which a solution is a chain of many
+// decisions (cards.go).
 package wordgen
 
 import (
@@ -46,8 +39,7 @@ type Config struct {
 	Changes   int       // changes per day, 2 to 9
 	MaxStock  int       // largest stock that occurs, 9 to 999
 	MaxChange int       // largest change, 1 to MaxStock
-	HeadShare []float64 // per scene: share of annotated solutions (Monthly: of lines) done in the head, 0 to 1
-	Monthly   bool      // changes have months, and the style is chosen for each line
+	HeadShare []float64 // per scene: share of annotated solutions done in the head, 0 to 1
 }
 
 // DefaultConfig returns the problems of the demo: one-digit numbers, and six
@@ -73,8 +65,6 @@ func (c Config) Validate() error {
 		return fmt.Errorf("wordgen: MaxDays is %d, must be between MinDays (%d) and 9", c.MaxDays, c.MinDays)
 	case c.Changes < 2 || c.Changes > 9:
 		return fmt.Errorf("wordgen: Changes is %d, must be between 2 and 9", c.Changes)
-	case c.Monthly && c.MaxDays*c.Changes > len(months):
-		return fmt.Errorf("wordgen: MaxDays is %d, must be at most %d: %d changes a line have no more months", c.MaxDays, len(months)/c.Changes, c.Changes)
 	case c.MaxStock < 9 || c.MaxStock > 999:
 		return fmt.Errorf("wordgen: MaxStock is %d, must be between 9 and 999", c.MaxStock)
 	case c.MaxChange < 1 || c.MaxChange > c.MaxStock:
@@ -132,19 +122,32 @@ func New(cfg Config) (*Generator, error) {
 // Next returns the next n problems, so consecutive calls give disjoint splits.
 // It fails only when the configuration has too few different problems.
 func (g *Generator) Next(n int) ([]Problem, error) {
-	problems := make([]Problem, 0, n)
+	problems, err := fresh(n, g.seen, func() (Problem, string) {
+		p := g.draw()
+		return p, p.Question
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wordgen: %w: widen MaxStock, MaxChange or MaxDays", err)
+	}
+	for i := range problems {
+		problems[i].ID = fmt.Sprintf("wordgen-%d-%d", g.cfg.Seed, g.next)
+		g.next++
+	}
+	return problems, nil
+}
+
+// fresh draws n problems whose questions are not yet among those seen.
+func fresh[P any](n int, seen map[string]bool, draw func() (p P, question string)) ([]P, error) {
+	problems := make([]P, 0, n)
 	for tries := 0; len(problems) < n; tries++ {
 		if tries > 1000+20*len(problems) {
-			return nil, fmt.Errorf("wordgen: only %d new problems in %d tries: widen MaxStock, MaxChange or MaxDays", len(problems), tries)
+			return nil, fmt.Errorf("only %d new problems in %d tries", len(problems), tries)
 		}
-		p := g.draw()
-		if g.seen[p.Question] {
-			continue
+		p, question := draw()
+		if !seen[question] {
+			seen[question] = true
+			problems = append(problems, p)
 		}
-		g.seen[p.Question] = true
-		p.ID = fmt.Sprintf("wordgen-%d-%d", g.cfg.Seed, g.next)
-		g.next++
-		problems = append(problems, p)
 	}
 	return problems, nil
 }
@@ -160,16 +163,8 @@ func (g *Generator) draw() Problem {
 		p.Days = append(p.Days, changes)
 		stock += sum(changes)
 	}
-	p.Question = scenes[i].question(who, p, g.cfg.Monthly, g.rng)
-	if g.cfg.Monthly {
-		styles := make([]Style, len(p.Days))
-		for day := range styles {
-			styles[day] = g.drawStyle(i)
-		}
-		p.Solution = p.SolveMonthly(styles)
-	} else {
-		p.Solution = p.Solve(g.drawStyle(i))
-	}
+	p.Question = scenes[i].question(who, p, g.rng)
+	p.Solution = p.Solve(g.drawStyle(i))
 	p.Answer = strconv.Itoa(stock)
 	return p
 }

@@ -9,12 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // Message is one turn of a conversation.
@@ -39,7 +39,7 @@ var ErrNoTemplate = errors.New("no chat template")
 func Load(dir string) (*Template, error) {
 	path := filepath.Join(dir, "tokenizer_config.json")
 	config := map[string]json.RawMessage{}
-	data, err := readFile(path)
+	data, err := bounded.ReadFile(path, maxFile)
 	if err == nil {
 		if err = json.Unmarshal(data, &config); err != nil {
 			err = fmt.Errorf("%s: %w", path, err)
@@ -50,7 +50,7 @@ func Load(dir string) (*Template, error) {
 	}
 	source := ""
 	jinja := filepath.Join(dir, "chat_template.jinja")
-	switch data, err = readFile(jinja); {
+	switch data, err = bounded.ReadFile(jinja, maxFile); {
 	case err == nil:
 		path, source = jinja, string(data)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -111,19 +111,6 @@ func (t *Template) Render(msgs []Message, addGenerationPrompt bool) (out string,
 }
 
 const maxFile = 64 << 20
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s: larger than %d bytes", path, maxFile)
-	}
-	return data, err
-}
 
 // templateOf reads the template itself, or the one named default of a list of named ones.
 func templateOf(raw json.RawMessage) (string, error) {

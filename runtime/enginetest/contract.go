@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,6 +20,7 @@ func Contract(t *testing.T, newModel func(*testing.T) engine.Model, tol float64)
 	t.Run("ragged batch is one by one", suite.ragged)
 	t.Run("fork is recompute", suite.fork)
 	t.Run("rewind", suite.rewind)
+	t.Run("growth", suite.growth)
 	t.Run("joining and leaving", suite.churn)
 }
 
@@ -169,6 +171,32 @@ func (c *contract) rewind(t *testing.T) {
 		got := c.extend(t, e, []*engine.Seq{s}, 9)
 		all := whole(t, e, s.IDs())
 		c.same(t, "after rewind", got[0], all[len(all)-1])
+	}
+}
+
+// growth lets one sequence fill the model's positions, forks of it and a stranger
+// beside it: the cache has to grow again and again, and keeps what all of them hold.
+func (c *contract) growth(t *testing.T) {
+	e := c.open(t, engine.Options{})
+	limit := min(e.Spec().MaxPositions, 400)
+	short, long := e.NewSeq(), e.NewSeq()
+	short.Append(tokens(e, 4, 6)...)
+	long.Append(tokens(e, 5, 9)...)
+	seqs := []*engine.Seq{short, long}
+	longest := func() int { return slices.MaxFunc(seqs, func(a, b *engine.Seq) int { return a.Len() - b.Len() }).Len() }
+	for longest()+20+2*len(seqs)+5 < limit {
+		c.extend(t, e, seqs[1:], 20)
+		forks, err := e.Fork(1, long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seqs = append(seqs, forks[0]...)
+	}
+	got := c.extend(t, e, seqs, 3)
+	e.Free(seqs...)
+	for i, s := range seqs {
+		all := whole(t, e, s.IDs())
+		c.same(t, "after growth", got[i], all[len(all)-1])
 	}
 }
 

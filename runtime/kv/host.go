@@ -1,10 +1,5 @@
 package kv
 
-import (
-	"errors"
-	"math/bits"
-)
-
 // Allocator hands out zeroed memory.
 type Allocator interface {
 	Alloc(bytes int) ([]byte, error)
@@ -46,16 +41,15 @@ func (h *Host) View(tensor, lo, hi int) []byte {
 // for first, then filled one by one as the old ones are given back: fresh pages
 // cost nothing until they are touched, so old and new never both fill memory.
 func (h *Host) Resize(rows, tokens int, used []int) error {
-	size, ok := product(rows, h.shape.Heads, tokens, h.shape.Dim, h.shape.Elem)
-	if !ok {
-		return errors.New("size overflows")
+	size, err := h.shape.TensorBytes(rows, tokens)
+	if err != nil {
+		return err
 	}
 	grown := make([][]byte, len(h.data))
 	for t := range grown {
 		if size == 0 {
 			break
 		}
-		var err error
 		if grown[t], err = h.mem.Alloc(size); err != nil {
 			for _, g := range grown[:t] {
 				h.mem.Free(g)
@@ -111,21 +105,13 @@ func (h *Host) Swap(a, b, tokens int) error {
 
 // Pick implements Store.
 func (h *Host) Pick(dst, src int, tokens []int) error {
-	type span struct{ to, from, n int } // neighbours are copied together
-	var spans []span
-	for i, t := range tokens {
-		if last := len(spans) - 1; last >= 0 && t == spans[last].from+spans[last].n {
-			spans[last].n++
-			continue
-		}
-		spans = append(spans, span{i, t, 1})
-	}
+	runs := Runs(tokens)
 	for _, data := range h.data {
 		for head := range h.shape.Heads {
 			to, from := data[h.offset(dst, head):], data[h.offset(src, head):]
-			for _, s := range spans {
-				if dst != src || s.to != s.from {
-					copy(to[h.headBytes(s.to):], from[h.headBytes(s.from):][:h.headBytes(s.n)])
+			for _, r := range runs {
+				if dst != src || r.To != r.From {
+					copy(to[h.headBytes(r.To):], from[h.headBytes(r.From):][:h.headBytes(r.N)])
 				}
 			}
 		}
@@ -138,17 +124,4 @@ func (h *Host) headBytes(tokens int) int { return tokens * h.shape.Dim * h.shape
 
 func (h *Host) offset(row, head int) int {
 	return (row*h.shape.Heads + head) * h.headBytes(h.tokens)
-}
-
-// product is the factors' product unless it passes 2^47, more than any memory.
-func product(factors ...int) (int, bool) {
-	n := uint64(1)
-	for _, f := range factors {
-		hi, lo := bits.Mul64(n, uint64(f))
-		if f < 0 || hi != 0 || lo > 1<<47 {
-			return 0, false
-		}
-		n = lo
-	}
-	return int(n), true
 }

@@ -6,7 +6,9 @@
 package kv
 
 import (
+	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -20,6 +22,37 @@ type Shape struct {
 
 // TokenBytes is the memory of one token over all tensors.
 func (s Shape) TokenBytes() int { return s.Tensors * s.Heads * s.Dim * s.Elem }
+
+// TensorBytes is the memory of one tensor of rows rows of tokens tokens, an error
+// if no machine has so much.
+func (s Shape) TensorBytes(rows, tokens int) (int, error) {
+	const most = 1 << 47
+	n := uint64(1)
+	for _, f := range []int{rows, s.Heads, tokens, s.Dim, s.Elem} {
+		hi, lo := bits.Mul64(n, uint64(f))
+		if f < 0 || hi != 0 || lo > most {
+			return 0, errors.New("size overflows")
+		}
+		n = lo
+	}
+	return int(n), nil
+}
+
+// Run is neighbouring tokens that are copied together: N of them, from From on, to
+// To.
+type Run struct{ To, From, N int }
+
+// Runs are the copies that Store.Pick asks for.
+func Runs(tokens []int) (runs []Run) {
+	for i, t := range tokens {
+		if last := len(runs) - 1; last >= 0 && t == runs[last].From+runs[last].N {
+			runs[last].N++
+			continue
+		}
+		runs = append(runs, Run{To: i, From: t, N: 1})
+	}
+	return runs
+}
 
 // Store is the memory under a pool: Host keeps it in slices, a device may keep
 // it elsewhere. Row and token counts are the pool's to keep in range.

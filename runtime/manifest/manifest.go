@@ -13,10 +13,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // Names of the files in an artifact. Beside them lie config.json,
@@ -27,6 +31,9 @@ const (
 	DataFile      = "model.onnx.data"
 	ReferenceFile = "reference.safetensors"
 	TrainerFile   = "reference-trainer.safetensors" // only where the model came with one
+
+	// TrainerCriticFile is a pair's TrainerFile for the values.
+	TrainerCriticFile = "reference-trainer-critic.safetensors"
 )
 
 // Format is the version of oreo.json that this package reads and writes.
@@ -35,10 +42,12 @@ const Format = 1
 // Kind is what the graph answers.
 type Kind string
 
-// A policy answers next-token logits, a critic one value per token.
+// A policy answers next-token logits, a critic one value per token. A pair is
+// both in one graph, which share their weights.
 const (
 	Policy Kind = "policy"
 	Critic Kind = "critic"
+	Pair   Kind = "pair"
 )
 
 // Graph inputs and outputs. The KV cache has one tensor [B, K, M, D] per layer
@@ -46,7 +55,13 @@ const (
 const (
 	InputIDs    = "input_ids"    // i64 [B, S], right-padded
 	PositionIDs = "position_ids" // i64 [B, S], below Dims.MaxPositions
-	OutRows     = "out_rows"     // i64 [R], rows of [B*S] to answer for
+	OutRows     = "out_rows"     // i64 [R], rows of [B*S] to answer for; in a pair, with logits
+
+	// A pair has these besides; R and Q may be 0. The second is there if the
+	// critic is an adapter: the rows of the batch that it changes, which thereby
+	// become the critic's.
+	ValueRows  = "value_rows"  // i64 [Q], rows of [B*S] to answer for with values
+	CriticRows = "critic_rows" // i64 [G, 1], rows of [B]
 
 	WriteIndices = "write_indices"    // i64 [B], cache slot of a row's first new token
 	NonpadKVLen  = "nonpad_kv_seqlen" // i64 [B], slots in use after this call: write index + S
@@ -62,7 +77,13 @@ const (
 	PresentK = "present_k" // may be the buffer of past_k: the graph writes the new slots
 	PresentV = "present_v"
 	Logits   = "logits" // f32 [R, V]
-	Values   = "values" // f32 [R]
+	Values   = "values" // f32 [R], in a pair [Q]
+)
+
+// The position table of a graph: two weights [Dims.MaxPositions, HeadDim/2].
+const (
+	CosTable = "rotary.cos"
+	SinTable = "rotary.sin"
 )
 
 // Element types, as Value.DType and Manifest.KVDType spell them.
@@ -92,9 +113,11 @@ type Manifest struct {
 	Dims      Dims      `json:"dims"`
 	Inputs    []Value   `json:"inputs"`
 	Outputs   []Value   `json:"outputs"`
-	Tolerance Tolerance `json:"tolerance"`
+	Tolerance Tolerance `json:"tolerance"` // of a pair: for the logits, and for
+	OfValues  Tolerance `json:"value_tolerance,omitzero"`
 	Source    Source    `json:"source"`
-	Files     []File    `json:"files"` // all but oreo.json itself
+	Critic    Source    `json:"critic_source,omitzero"` // of a pair
+	Files     []File    `json:"files"`                  // all but oreo.json itself
 }
 
 // Dims are the sizes the graph was built with, in elements.
@@ -147,20 +170,15 @@ type File struct {
 // are there with their sizes. It does not hash them: see CheckHashes.
 func Load(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, Name)
-	f, err := os.Open(path)
+	text, err := bounded.ReadFile(path, maxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: no %s: not a folder made by oreo-export policy or oreo-export critic", dir, Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	dec := json.NewDecoder(io.LimitReader(f, maxJSON))
-	var m Manifest
-	if err := dec.Decode(&m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := m.validate(); err != nil {
+	m, err := parse(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, file := range m.Files {
@@ -168,11 +186,38 @@ func Load(dir string) (*Manifest, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w; %s lists it: export again", err, Name)
 		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: not a regular file; export again", filepath.Join(dir, file.Name))
+		}
 		if info.Size() != file.Size {
 			return nil, fmt.Errorf("%s: %d bytes, %s says %d: the file was cut or changed; export again", filepath.Join(dir, file.Name), info.Size(), Name, file.Size)
 		}
 	}
-	return &m, nil
+	return m, nil
+}
+
+func parse(text []byte) (*Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, err
+	}
+	return &m, m.validate()
+}
+
+// Kinds are the models in the artifact: one, or both of a pair.
+func (m *Manifest) Kinds() []Kind {
+	if m.Kind == Pair {
+		return []Kind{Policy, Critic}
+	}
+	return []Kind{m.Kind}
+}
+
+// Bounds are the tolerance for one of Kinds.
+func (m *Manifest) Bounds(of Kind) Tolerance {
+	if m.Kind == Pair && of == Critic {
+		return m.OfValues
+	}
+	return m.Tolerance
 }
 
 // Save writes dir/oreo.json. Equal manifests give equal bytes.
@@ -234,8 +279,10 @@ func (m *Manifest) validate() error {
 	switch {
 	case m.Format != Format:
 		return fmt.Errorf("format is %d, this program reads %d: export again with this version", m.Format, Format)
-	case m.Kind != Policy && m.Kind != Critic:
-		return fmt.Errorf("kind is %q, want %q or %q", m.Kind, Policy, Critic)
+	case m.Kind != Policy && m.Kind != Critic && m.Kind != Pair:
+		return fmt.Errorf("kind is %q, want %q, %q or %q", m.Kind, Policy, Critic, Pair)
+	case !slices.Contains([]string{"fp32", "fp16", "int8", "int4"}, m.DType):
+		return fmt.Errorf("dtype is %q, want fp32, fp16, int8 or int4", m.DType)
 	case m.KVDType != Float32 && m.KVDType != Float16:
 		return fmt.Errorf("kv_dtype is %q, want %q or %q", m.KVDType, Float32, Float16)
 	case len(m.Files) > maxFiles:
@@ -252,16 +299,50 @@ func (m *Manifest) validate() error {
 			return fmt.Errorf("dims.%s is %d, want 1 to %d", n.field, n.v, maxDim)
 		}
 	}
+	if d.Heads%d.KVHeads != 0 {
+		return fmt.Errorf("dims.heads is %d, not a multiple of dims.kv_heads %d", d.Heads, d.KVHeads)
+	}
+	for field, values := range map[string][]Value{"inputs": m.Inputs, "outputs": m.Outputs} {
+		for _, v := range values {
+			if err := v.validate(); err != nil {
+				return fmt.Errorf("%s: %w", field, err)
+			}
+		}
+	}
 	listed := map[string]bool{}
 	for _, f := range m.Files {
-		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name {
+		if !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name || f.Name == "." {
 			return fmt.Errorf("files: %q is not a file name in this folder", f.Name)
+		}
+		if listed[f.Name] {
+			return fmt.Errorf("files: %s is listed twice", f.Name)
 		}
 		listed[f.Name] = true
 	}
 	for _, need := range []string{GraphFile, "config.json"} {
 		if !listed[need] {
 			return fmt.Errorf("files: %s is missing", need)
+		}
+	}
+	return nil
+}
+
+// validate checks that a shape is made of sizes and letters.
+func (v Value) validate() error {
+	if !slices.Contains([]string{Float32, Float16, Int64, Int32}, v.DType) {
+		return fmt.Errorf("dtype of %s is %q, want %s, %s, %s or %s", v.Name, v.DType, Float32, Float16, Int64, Int32)
+	}
+	for _, d := range v.Shape {
+		_, letter := d.(string)
+		number := math.NaN()
+		switch d := d.(type) {
+		case float64: // as JSON reads it
+			number = d
+		case int64:
+			number = float64(d)
+		}
+		if !letter && !(number >= 0 && number <= maxDim && number == math.Trunc(number)) {
+			return fmt.Errorf("shape of %s is %v, want letters and whole numbers up to %d", v.Name, v.Shape, maxDim)
 		}
 	}
 	return nil

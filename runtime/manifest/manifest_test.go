@@ -12,7 +12,7 @@ import (
 )
 
 // sample writes a folder with a manifest that is in order.
-func sample(t *testing.T) (string, *Manifest) {
+func sample(t testing.TB) (string, *Manifest) {
 	t.Helper()
 	dir := t.TempDir()
 	m := &Manifest{Format: Format, Kind: Policy, Tool: "test", DType: "fp32", KVDType: Float32, Opset: 24, IR: 11,
@@ -60,6 +60,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"dims", `{"hidden":1e99}`, "dims.hidden"},
 		{"files", `[]`, "files: model.onnx is missing"},
 		{"files", `[{"name":"../model.onnx"}]`, `"../model.onnx" is not a file name in this folder`},
+		{"files", `[{"name":"."}]`, `"." is not a file name`},
 		{"files", `[{"name":"/etc/passwd"}]`, `"/etc/passwd" is not a file name`},
 		{"files", `[{"name":"model.onnx","size":10},{"name":"config.json","size":9}]`, "config.json: 11 bytes, oreo.json says 9"},
 		{"files", `[{"name":"model.onnx","size":10},{"name":"config.json","size":11},{"name":"gone","size":1}]`, "gone"},
@@ -95,4 +96,33 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, Name)) {
 		t.Error(err)
 	}
+}
+
+// FuzzParse: what is accepted is within bounds and survives a round trip.
+func FuzzParse(f *testing.F) {
+	dir, _ := sample(f)
+	text, err := os.ReadFile(filepath.Join(dir, Name))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"format":1,"kind":"pair","dtype":"fp32","kv_dtype":"float32","dims":{"hidden":1,"intermediate":1,"layers":1,"heads":1,"kv_heads":1,"head_dim":2,"vocab":1,"max_positions":1},"inputs":[{"name":"a","dtype":"int64","shape":["B",1e7]}],"files":[{"name":"model.onnx"},{"name":"config.json"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := parse(text)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := parse(again); err != nil || !reflect.DeepEqual(m, back) {
+			t.Errorf("%s: %v", again, err)
+		}
+		for _, file := range m.Files {
+			if filepath.Dir(filepath.Join("x", file.Name)) != "x" {
+				t.Errorf("file %q leaves the folder", file.Name)
+			}
+		}
+	})
 }

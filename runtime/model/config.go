@@ -12,10 +12,10 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // Arch is a model family, spelled as model_type in config.json.
@@ -115,6 +115,9 @@ func (t *tokenIDs) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]int)(t))
 }
 
+// maxJSON bounds a file of settings, in bytes.
+const maxJSON = 16 << 20
+
 // ConfigFile is the file name of a model's description in its folder.
 const ConfigFile = "config.json"
 
@@ -123,7 +126,7 @@ const ConfigFile = "config.json"
 // and the value.
 func LoadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, ConfigFile)
-	text, err := os.ReadFile(path)
+	text, err := bounded.ReadFile(path, maxJSON)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a model folder in Hugging Face form is needed", err)
 	}
@@ -132,7 +135,7 @@ func LoadConfig(dir string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	genPath := filepath.Join(dir, "generation_config.json")
-	text, err = os.ReadFile(genPath)
+	text, err = bounded.ReadFile(genPath, maxJSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -126,3 +126,32 @@ func TestLlama3Frequencies(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParse: a configuration that is accepted has finite numbers and shapes.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(small))
+	f.Add([]byte(`{"model_type":"llama","hidden_size":8,"intermediate_size":16,"num_hidden_layers":1,"num_attention_heads":2,"vocab_size":9,"max_position_embeddings":64,
+"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":32}}`))
+	f.Add([]byte(`{"model_type":"minicpm","hidden_size":8,"intermediate_size":16,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":6,"vocab_size":9,
+"max_position_embeddings":64,"scale_emb":12,"scale_depth":1.4,"dim_model_base":4,"rope_parameters":{"rope_type":"linear","factor":2,"rope_theta":1e6}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse(text)
+		if err != nil {
+			return
+		}
+		for _, v := range append(c.InvFreq(), c.ResidualScale(), c.LogitScale(), c.ScaleEmb, c.NormEps) {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				t.Fatalf("%s: %v among its numbers", text, v)
+			}
+		}
+		for _, head := range []Head{LMHead, ValueHead} {
+			for _, p := range c.Params(head) {
+				for _, d := range p.Shape {
+					if d < 1 {
+						t.Fatalf("%s: %s has shape %v", text, p.Name, p.Shape)
+					}
+				}
+			}
+		}
+	})
+}

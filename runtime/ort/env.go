@@ -5,7 +5,8 @@ package ort
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"os"
+	"path/filepath"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -16,8 +17,12 @@ var environment struct {
 	sync.Mutex
 	users     int
 	path      string
-	ours      bool // we made it, and unmake it
-	hugePages bool // of ours
+	ours      bool   // we made it, and unmake it
+	file      string // the library's, as the loader found it
+	leave     func() // the library's environment
+	unload    func() // the library
+	cuda      bool   // the CUDA provider's library is registered
+	hugePages func() // undoes useHugePages; nil if weights do not lie in them
 }
 
 // acquire loads the library if need be, counts one more user and returns the
@@ -45,13 +50,19 @@ func acquire(library string) (string, error) {
 			return "", notFound(path, err)
 		}
 	}
-	if err := checkVersion(onnx.GetVersion(), path); err != nil {
+	err = checkVersion(onnx.GetVersion(), path)
+	if err == nil {
+		env.file, env.leave, env.unload, err = enterAPI(path)
+	}
+	if err != nil {
 		if env.ours {
 			err = errors.Join(err, onnx.DestroyEnvironment())
 		}
 		return "", err
 	}
-	env.users, env.path, env.hugePages = 1, path, env.ours && useHugePages(path)
+	if env.users, env.path = 1, path; env.ours {
+		env.hugePages = useHugePages()
+	}
 	return path, nil
 }
 
@@ -61,13 +72,23 @@ func release() error {
 	env.Lock()
 	defer env.Unlock()
 	env.users--
-	if env.users > 0 || !env.ours {
+	if env.users > 0 {
 		return nil
 	}
-	err := onnx.DestroyEnvironment()
-	if env.hugePages {
-		leftHugePages()
+	var err error
+	if env.cuda {
+		err = onnx.UnregisterExecutionProviderLibrary(cudaProvider)
+		env.cuda = false
 	}
+	env.leave()
+	if env.ours {
+		err = errors.Join(err, onnx.DestroyEnvironment())
+	}
+	if env.hugePages != nil {
+		env.hugePages()
+		env.hugePages = nil
+	}
+	env.unload()
 	return err
 }
 
@@ -87,23 +108,71 @@ func Probe(library string) (Info, error) {
 	info := Info{Path: path, Version: onnx.GetVersion()}
 	opts, err := onnx.NewSessionOptions()
 	if err == nil {
-		info.CUDA = appendCUDA(opts, 0)
+		info.CUDA = appendCUDA(opts, 0, GPU{})
 		err = opts.Destroy()
 	}
 	return info, errors.Join(err, release())
 }
 
+const (
+	cudaProvider = "CUDAExecutionProvider"
+	cudaLibrary  = "libonnxruntime_providers_cuda.so"
+)
+
 // appendCUDA adds the CUDA provider to a session's options.
-func appendCUDA(opts *onnx.SessionOptions, id int) error {
-	cuda, err := onnx.NewCUDAProviderOptions()
+func appendCUDA(opts *onnx.SessionOptions, id int, gpu GPU) error {
+	err := registerCUDA()
+	var cuda *onnx.CUDAProviderOptions
+	if err == nil {
+		cuda, err = onnx.NewCUDAProviderOptions()
+	}
 	if err == nil {
 		defer cuda.Destroy()
-		if err = cuda.Update(map[string]string{"device_id": fmt.Sprint(id)}); err == nil {
-			err = opts.AppendExecutionProviderCUDA(cuda)
-		}
+		err = cuda.Update(gpu.options(id))
+	}
+	if err == nil {
+		err = opts.AppendExecutionProviderCUDA(cuda)
+	}
+	if err == nil && !gpu.PartlyCPU {
+		err = opts.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: cuda:%d: %s; it needs the library of the onnxruntime-gpu package and a driver, or choose device cpu", ErrDevice, id, strings.TrimRight(err.Error(), "."))
+		return fmt.Errorf("%w: cuda:%d: %w", ErrDevice, id, err)
 	}
 	return nil
+}
+
+// registerCUDA registers the provider's library, once: a session would load it by
+// itself, but only what is registered copies tensors outside of sessions.
+func registerCUDA() error {
+	env := &environment
+	env.Lock()
+	defer env.Unlock()
+	if env.cuda {
+		return nil
+	}
+	path := filepath.Join(filepath.Dir(env.file), cudaLibrary)
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("%s is the CPU's onnxruntime, without %s beside it: point ORT_LIB to that of the package onnxruntime-gpu, or choose device cpu", env.file, cudaLibrary)
+	}
+	if err := onnx.RegisterExecutionProviderLibrary(cudaProvider, path); err != nil {
+		return fmt.Errorf("%w: put CUDA's libraries where the loader finds them (LD_LIBRARY_PATH), install a driver, or choose device cpu", err)
+	}
+	env.cuda = true
+	return nil
+}
+
+// options are the provider's.
+func (g GPU) options(id int) map[string]string {
+	o := map[string]string{
+		"device_id": fmt.Sprint(id),
+		"use_tf32":  "0", // who exports float32 wants float32
+	}
+	if g.MemoryLimit > 0 {
+		o["gpu_mem_limit"] = fmt.Sprint(g.MemoryLimit)
+	}
+	if g.Exact {
+		o["arena_extend_strategy"] = "kSameAsRequested"
+	}
+	return o
 }

@@ -3,16 +3,21 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // ONNX element types (onnx.proto3, TensorProto.DataType).
 const (
 	elemFloat32  = 1
+	elemUint8    = 2
 	elemInt32    = 6
 	elemInt64    = 7
 	elemFloat16  = 10
@@ -30,31 +35,48 @@ type port struct {
 }
 
 // graph is what this package reads of an ONNX file by itself, before native code
-// sees it: the ports, and where tensors stored outside the file should lie.
+// sees it: the ports, the weights' sizes and places, and the operators.
 type graph struct {
 	inputs, outputs []port
-	external        []external
+	weights         []weight
 }
 
+// weight is an initializer.
+type weight struct {
+	name   string
+	elem   int
+	dims   []int64
+	inline int  // bytes in the file itself, where nothing is external
+	other  bool // it is stored in a way that export does not use
+	external
+	outside bool // the entries of external are there
+	marked  bool // it is said to be outside
+}
+
+// external is a place in a file beside the graph's.
 type external struct {
-	tensor, location string
-	offset, length   int64 // length 0: to the end
+	location       string
+	offset, length int64
 }
 
-// maxGraph bounds the ONNX file itself, protobuf's own limit.
-const maxGraph = 1<<31 - 1
+// maxGraph bounds the ONNX file itself: weights lie outside, and the graph of a
+// large model takes a few megabytes.
+const maxGraph = 256 << 20
 
-// readGraph parses the file at path and checks that tensors stored outside lie
-// in files beside it.
+// maxRank is more than any weight has.
+const maxRank = 8
+
+// known are the operators that export writes, by domain. Others could ask native
+// code for any amount of memory or time.
+var known = map[string][]string{
+	"": {"Add", "Attention", "Cast", "Concat", "Gather", "GatherND", "Gemm", "MatMul", "Mul", "RMSNormalization", "Reshape", "RotaryEmbedding",
+		"ScatterND", "Sigmoid", "TensorScatter", "Transpose"},
+	"com.microsoft": {"GatherBlockQuantized", "GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization"},
+}
+
+// readGraph parses the file at path and checks that its weights are where it says.
 func readGraph(path string) (*graph, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxGraph {
-		return nil, fmt.Errorf("%s: %w: %d bytes, an ONNX file has at most 2 GiB", path, ErrGraph, info.Size())
-	}
-	data, err := os.ReadFile(path)
+	data, err := bounded.ReadFile(path, maxGraph)
 	if err != nil {
 		return nil, err
 	}
@@ -62,24 +84,47 @@ func readGraph(path string) (*graph, error) {
 	if err := g.model(data); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrGraph, err)
 	}
-	for _, x := range g.external {
-		if err := x.check(filepath.Dir(path)); err != nil {
-			return nil, fmt.Errorf("%s: tensor %q: %w", path, x.tensor, err)
+	for _, w := range g.weights {
+		if err := w.check(filepath.Dir(path)); err != nil {
+			return nil, fmt.Errorf("%s: tensor %q: %w", path, w.name, err)
 		}
 	}
 	return g, nil
 }
 
-func (x external) check(dir string) error {
-	if !filepath.IsLocal(x.location) || filepath.Base(x.location) != x.location {
-		return fmt.Errorf("external data in %q, want a file in the same folder", x.location)
+// check compares the bytes that a weight has with those that its shape asks for.
+func (w weight) check(dir string) error {
+	size, ok := map[int]int64{elemFloat32: 4, elemUint8: 1, elemInt32: 4, elemInt64: 8, elemFloat16: 2, elemBFloat16: 2}[w.elem]
+	if !ok || w.other || w.outside != w.marked || len(w.dims) > maxRank {
+		return fmt.Errorf("%w: it has element type %d or a form that oreo-export does not write", ErrGraph, w.elem)
 	}
-	info, err := os.Stat(filepath.Join(dir, x.location))
+	for _, d := range w.dims {
+		if d < 0 || d > 0 && size > math.MaxInt64/d {
+			return fmt.Errorf("%w: shape %v", ErrGraph, w.dims)
+		}
+		size *= d
+	}
+	if !w.outside {
+		if int64(w.inline) != size {
+			return fmt.Errorf("%w: %d bytes for shape %v, want %d", ErrGraph, w.inline, w.dims, size)
+		}
+		return nil
+	}
+	if !filepath.IsLocal(w.location) || filepath.Base(w.location) != w.location {
+		return fmt.Errorf("external data in %q, want a file in the same folder", w.location)
+	}
+	info, err := os.Stat(filepath.Join(dir, w.location))
 	if err != nil {
 		return err
 	}
-	if x.offset < 0 || x.length < 0 || x.offset > info.Size() || x.length > info.Size()-x.offset {
-		return fmt.Errorf("bytes %d to %d of %s, which has %d: the file was cut", x.offset, x.offset+x.length, x.location, info.Size())
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("external data in %s, which is not a regular file", w.location)
+	}
+	if w.length != size {
+		return fmt.Errorf("%w: length %d for shape %v, want %d", ErrGraph, w.length, w.dims, size)
+	}
+	if w.offset < 0 || w.offset > info.Size() || w.length > info.Size()-w.offset {
+		return fmt.Errorf("bytes %d to %d of %s, which has %d: the file was cut", w.offset, w.offset+w.length, w.location, info.Size())
 	}
 	return nil
 }
@@ -89,9 +134,12 @@ func (x external) check(dir string) error {
 func (g *graph) model(b []byte) error {
 	found := false
 	err := fields(b, func(num protowire.Number, v []byte, _ uint64) error {
-		if num == 7 {
+		switch num {
+		case 7:
 			found = true
 			return g.graph(v)
+		case 20, 25:
+			return errors.New("it has functions or a training graph")
 		}
 		return nil
 	})
@@ -104,8 +152,12 @@ func (g *graph) model(b []byte) error {
 func (g *graph) graph(b []byte) error {
 	return fields(b, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
+		case 1:
+			return checkNode(v)
 		case 5:
-			return g.initializer(v)
+			w, err := readWeight(v)
+			g.weights = append(g.weights, w)
+			return err
 		case 11, 12:
 			p, err := readPort(v)
 			if num == 11 {
@@ -114,28 +166,79 @@ func (g *graph) graph(b []byte) error {
 				g.outputs = append(g.outputs, p)
 			}
 			return err
+		case 15:
+			return errors.New("it has sparse weights")
 		}
 		return nil
 	})
 }
 
-func (g *graph) initializer(b []byte) error {
-	var x external
-	outside := false
+// checkNode checks that an operator is a known one and has no graph or tensor in it.
+func checkNode(b []byte) error {
+	var name, op, domain string
+	held := false
 	err := fields(b, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
-		case 8:
-			x.tensor = string(v)
-		case 13:
-			outside = true
-			return x.entry(v)
+		case 3:
+			name = string(v)
+		case 4:
+			op = string(v)
+		case 5:
+			return fields(v, func(num protowire.Number, _ []byte, _ uint64) error {
+				switch num {
+				case 5, 6, 10, 11, 22, 23:
+					held = true
+				}
+				return nil
+			})
+		case 7:
+			domain = string(v)
 		}
 		return nil
 	})
-	if outside {
-		g.external = append(g.external, x)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(known[domain], op):
+		return fmt.Errorf("node %q: operator %q of domain %q is not one that oreo-export writes", name, op, domain)
+	case held:
+		return fmt.Errorf("node %q: an attribute holds a graph or a tensor", name)
 	}
-	return err
+	return nil
+}
+
+func readWeight(b []byte) (w weight, err error) {
+	err = fields(b, func(num protowire.Number, v []byte, n uint64) error {
+		switch num {
+		case 1:
+			if v == nil {
+				w.dims = append(w.dims, int64(n))
+				return nil
+			}
+			for len(v) > 0 { // packed
+				d, size := protowire.ConsumeVarint(v)
+				if size < 0 {
+					return protowire.ParseError(size)
+				}
+				w.dims, v = append(w.dims, int64(d)), v[size:]
+			}
+		case 2:
+			w.elem = int(n)
+		case 8:
+			w.name = string(v)
+		case 9:
+			w.inline = len(v)
+		case 13:
+			w.outside = true
+			return w.entry(v)
+		case 14:
+			w.marked = n == 1
+		case 3, 4, 5, 6, 7, 10, 11:
+			w.other = true
+		}
+		return nil
+	})
+	return w, err
 }
 
 func (x *external) entry(b []byte) error {
@@ -152,13 +255,15 @@ func (x *external) entry(b []byte) error {
 	if err != nil {
 		return err
 	}
-	switch key {
-	case "location":
+	switch {
+	case key == "location" && x.location == "":
 		x.location = value
-	case "offset":
+	case key == "offset" && x.offset == 0:
 		x.offset, err = strconv.ParseInt(value, 10, 64)
-	case "length":
+	case key == "length" && x.length == 0:
 		x.length, err = strconv.ParseInt(value, 10, 64)
+	default:
+		err = fmt.Errorf("external data with a second or unknown entry %q", key)
 	}
 	return err
 }

@@ -3,9 +3,7 @@
 package ort
 
 /*
-#cgo LDFLAGS: -ldl
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -113,26 +111,10 @@ static const void *info(const allocator *a) { return a->info; }
 
 static allocator host = {18, allocate, release, info, reserve};
 
-// Places of functions in onnxruntime's table OrtApi, which grows at its end alone.
-enum { CreateCpuMemoryInfo = 69, ReleaseMemoryInfo = 94 };
-
-static void *const *api;
-
-// host_allocator is the allocator of the library that was loaded from path, or NULL.
-static void *host_allocator(const char *path) {
-	void *lib = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
-	if (!lib) return NULL;
-	struct base {
-		void *const *(*GetApi)(uint32_t);
-	} *(*base)(void) = (struct base *(*)(void))dlsym(lib, "OrtGetApiBase");
-	api = base ? base()->GetApi(host.version) : NULL;
-	dlclose(lib);
-	enum { device_allocator = 0, default_memory = 0 };
-	if (!api || ((void *(*)(int, int, const void **))api[CreateCpuMemoryInfo])(device_allocator, default_memory, &host.info)) return NULL;
+static allocator *host_allocator(const void *info) {
+	host.info = info;
 	return &host;
 }
-
-static void release_info(void) { ((void (*)(const void *))api[ReleaseMemoryInfo])(host.info); }
 */
 import "C"
 
@@ -142,19 +124,23 @@ import (
 	onnx "github.com/yalue/onnxruntime_go"
 )
 
-// useHugePages gives an environment an allocator of ours, for sessions that ask for
-// the environment's, and tells whether it could. It lays weights in huge pages. A
-// token reads all weights, and with pages of 4 kB the processor spends up to a fifth
-// of that time on finding them.
-func useHugePages(library string) bool {
-	path := C.CString(library)
-	defer C.free(unsafe.Pointer(path))
-	a := C.host_allocator(path)
-	return a != nil && with(onnx.RegisterAllocator, a) == nil
+// useHugePages gives the environment an allocator of ours, for sessions that ask for
+// the environment's. It lays weights in huge pages: a token reads all weights, and
+// with pages of 4 kB the processor spends up to a fifth of that time on finding
+// them. It returns what to call when the environment has ended, nil if there is
+// nothing to be had.
+func useHugePages() (ended func()) {
+	host, err := hostPlace()
+	if err != nil {
+		return nil
+	}
+	a := unsafe.Pointer(C.host_allocator(unsafe.Pointer(host.info)))
+	if err := with(onnx.RegisterAllocator, a); err != nil {
+		host.free()
+		return nil
+	}
+	return host.free
 }
-
-// leftHugePages frees what useHugePages needed, after the environment has ended.
-func leftHugePages() { C.release_info() }
 
 // openingSession says that a session begins to load its weights; what it returns,
 // that it has.

@@ -2,6 +2,7 @@ package ort
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/oreo-go/oreo/runtime/engine"
 	"github.com/oreo-go/oreo/runtime/kv"
@@ -13,6 +14,9 @@ type layout struct {
 	plan            []planned
 	inputs, outputs []string // the plan's first; the cache's tensors last: k and v of layer 0, of layer 1, …
 	answerDims      int      // rank of the answer: [R, V] or [R]
+	asks            string   // input with the rows to answer for
+	other           []int64  // of a pair: shape of the answer that is not wanted
+	otherAt         int      // and its place: logits come before values
 	kvElem          int      // ONNX element type of the cache
 	kv              kv.Shape
 }
@@ -36,16 +40,30 @@ var (
 	}
 )
 
+// What a pair has besides.
+var (
+	valueRows  = planned{manifest.ValueRows, elemInt64, 1}
+	criticRows = planned{manifest.CriticRows, elemInt64, 2}
+)
+
 // grouped tells the form in which branches of one prefix can share a row.
-func (l *layout) grouped() bool { return len(l.plan) == len(groupedPlan) }
+func (l *layout) grouped() bool {
+	return slices.ContainsFunc(l.plan, func(p planned) bool { return p.name == manifest.SeqLensK })
+}
 
 // layoutOf checks that a graph takes and gives what export writes, for a model
-// of the given spec.
+// of the given spec. A pair is a critic for a spec of width 1, else a policy.
 func layoutOf(g *graph, spec engine.Spec) (*layout, error) {
 	in, out := index(g.inputs), index(g.outputs)
-	l := &layout{plan: standardPlan}
+	l := &layout{plan: standardPlan, asks: manifest.OutRows}
 	if _, ok := in[manifest.SeqLensK]; ok {
 		l.plan = groupedPlan
+	}
+	if _, ok := in[manifest.ValueRows]; ok {
+		l.plan = append(slices.Clip(l.plan), valueRows)
+	}
+	if _, ok := in[manifest.CriticRows]; ok {
+		l.plan = append(slices.Clip(l.plan), criticRows)
 	}
 	for _, want := range l.plan {
 		p, ok := in[want.name]
@@ -79,26 +97,44 @@ func layoutOf(g *graph, spec engine.Spec) (*layout, error) {
 	return l, nil
 }
 
+// answer finds the outputs that answer, and checks both of a pair.
 func (l *layout) answer(out map[string]port, spec engine.Spec) error {
-	name, rank := manifest.Logits, 2
-	p, ok := out[name]
-	if !ok {
-		name, rank = manifest.Values, 1
-		if p, ok = out[name]; !ok {
-			return fmt.Errorf("%w: neither output %q nor %q", ErrGraph, manifest.Logits, manifest.Values)
+	_, logits := out[manifest.Logits]
+	_, values := out[manifest.Values]
+	switch both := logits && values; {
+	case !logits && !values:
+		return fmt.Errorf("%w: neither output %q nor %q", ErrGraph, manifest.Logits, manifest.Values)
+	case both != slices.Contains(l.plan, valueRows):
+		return fmt.Errorf("%w: outputs %q and %q and input %q go together: something is missing", ErrGraph, manifest.Logits, manifest.Values, manifest.ValueRows)
+	case both && spec.Width == 1:
+		l.outputs, l.answerDims, l.asks = []string{manifest.Logits, manifest.Values}, 1, manifest.ValueRows
+		l.other, l.otherAt = []int64{0, int64(spec.Vocab)}, 0
+	case both:
+		l.outputs, l.answerDims = []string{manifest.Logits, manifest.Values}, 2
+		l.other, l.otherAt = []int64{0}, 1
+	case values:
+		l.outputs, l.answerDims = []string{manifest.Values}, 1
+	default:
+		l.outputs, l.answerDims = []string{manifest.Logits}, 2
+	}
+	for _, name := range l.outputs {
+		p, rank, width, want := out[name], 1, int64(1), int64(spec.Width)
+		if name == manifest.Logits {
+			rank = 2
+		}
+		if len(p.dims) == 2 {
+			width = p.dims[1]
+		}
+		if l.other != nil {
+			want = map[string]int64{manifest.Logits: int64(spec.Vocab), manifest.Values: 1}[name]
+		}
+		if p.elem != elemFloat32 || len(p.dims) != rank {
+			return fmt.Errorf("%w: output %q has element type %d and %d dimensions, want float32 and %d", ErrGraph, name, p.elem, len(p.dims), rank)
+		}
+		if width != free && width != want {
+			return fmt.Errorf("%w: output %q answers %d numbers a position, want %d", ErrGraph, name, width, want)
 		}
 	}
-	if p.elem != elemFloat32 || len(p.dims) != rank {
-		return fmt.Errorf("%w: output %q has element type %d and %d dimensions, want float32 and %d", ErrGraph, name, p.elem, len(p.dims), rank)
-	}
-	width := int64(1)
-	if rank == 2 {
-		width = p.dims[1]
-	}
-	if width != free && width != int64(spec.Width) {
-		return fmt.Errorf("%w: output %q answers %d numbers a position, want %d", ErrGraph, name, width, spec.Width)
-	}
-	l.outputs, l.answerDims = append(l.outputs, name), rank
 	return nil
 }
 

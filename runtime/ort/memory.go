@@ -10,7 +10,7 @@ import (
 	"slices"
 	"unsafe"
 
-	onnx "github.com/yalue/onnxruntime_go"
+	"github.com/oreo-go/oreo/runtime/kv"
 )
 
 // cMemory is a kv.Allocator in C memory. onnxruntime keeps the addresses of its
@@ -36,7 +36,38 @@ func (cMemory) Free(b []byte) {
 	}
 }
 
-// buffer is C memory that grows and is reused from pass to pass, and the value
+// address is where memory of Alloc lies.
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// hostPlace is the host's memory.
+func hostPlace() (place, error) { return newPlace(hostDevice, 0) }
+
+// cache is the memory of a session's keys and values, on the host or on a device.
+type cache interface {
+	kv.Store
+	room() int // tokens per row
+	// memory is that of rows [lo, hi) of a tensor, until the next Resize.
+	memory(tensor, lo, hi int) (at uintptr, bytes int)
+	place() place
+	free() error
+}
+
+// hostCache is a cache in C memory.
+type hostCache struct {
+	*kv.Host
+	host place
+}
+
+func (c hostCache) room() int    { return c.Tokens() }
+func (c hostCache) place() place { return c.host }
+func (c hostCache) free() error  { return c.Resize(0, 0, nil) }
+
+func (c hostCache) memory(tensor, lo, hi int) (at uintptr, bytes int) {
+	b := c.View(tensor, lo, hi)
+	return address(b), len(b)
+}
+
+// buffer is host memory that grows and is reused from pass to pass, and the value
 // onnxruntime sees it as.
 type buffer struct {
 	mem  []byte
@@ -46,9 +77,7 @@ type buffer struct {
 // take returns n bytes; what was there before is lost when it has to grow.
 func (b *buffer) take(n int) ([]byte, error) {
 	if n > len(b.mem) {
-		if err := b.free(); err != nil {
-			return nil, err
-		}
+		b.free()
 		var err error
 		if b.mem, err = (cMemory{}).Alloc(n + n/2); err != nil {
 			return nil, err
@@ -57,45 +86,35 @@ func (b *buffer) take(n int) ([]byte, error) {
 	return b.mem[:n], nil
 }
 
-func (b *buffer) free() error {
-	err := b.view.drop()
+func (b *buffer) free() {
+	b.view.drop()
 	cMemory{}.Free(b.mem)
 	b.mem = nil
-	return err
 }
 
-// view is an onnxruntime value over C memory that is not its own. It is made anew
-// only where memory or shape change.
+// view is the value of some memory. It is made anew only where memory or shape
+// change.
 type view struct {
-	value onnx.Value
-	mem   *byte
+	value value
+	at    uintptr
 	shape []int64
 }
 
-// of returns the value for mem, which holds elements of type elem.
-func (v *view) of(mem []byte, elem int, shape ...int64) (onnx.Value, error) {
-	at := unsafe.SliceData(mem)
-	if v.value != nil && v.mem == at && slices.Equal(v.shape, shape) {
+// of returns the value of bytes at an address, which hold elements of type elem.
+func (v *view) of(p place, at uintptr, bytes, elem int, shape ...int64) (value, error) {
+	if v.value != nil && v.at == at && slices.Equal(v.shape, shape) {
 		return v.value, nil
 	}
-	if err := v.drop(); err != nil {
-		return nil, err
-	}
-	value, err := onnx.NewCustomDataTensor(slices.Clone(shape), mem, onnx.TensorElementDataType(elem))
-	if err != nil {
-		return nil, err
-	}
-	v.value, v.mem, v.shape = value, at, append(v.shape[:0], shape...)
-	return value, nil
+	v.drop()
+	var err error
+	v.value, err = newValue(p, at, bytes, elem, shape)
+	v.at, v.shape = at, append(v.shape[:0], shape...)
+	return v.value, err
 }
 
-func (v *view) drop() error {
-	if v.value == nil {
-		return nil
-	}
-	err := v.value.Destroy()
+func (v *view) drop() {
+	freeValue(v.value)
 	v.value = nil
-	return err
 }
 
 // as views bytes of C memory, which calloc aligns for any type, as elements.

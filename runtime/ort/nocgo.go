@@ -27,8 +27,14 @@ func Probe(string) (Info, error) { return Info{}, errNoCgo }
 // Open fails: the program was built without cgo.
 func Open(string, engine.Spec, Options) (*Session, error) { return nil, errNoCgo }
 
+// Share fails too.
+func (s *Session) Share(engine.Spec) (*Session, error) { return nil, errNoCgo }
+
 // Device is empty.
 func (s *Session) Device() string { return "" }
+
+// Fallback is nil.
+func (s *Session) Fallback() error { return nil }
 
 // TokenBytes is 0.
 func (s *Session) TokenBytes() int { return 0 }

@@ -1,6 +1,7 @@
 // Package ort runs exported graphs on onnxruntime. It is the only importer of
 // the binding. A Session is an engine.Model: policy or critic, with its key/value
-// cache in C memory that the graph reads and writes in place.
+// cache in memory of its device, the host's or a GPU's, that the graph reads and
+// writes in place.
 //
 // The library is loaded at run time, see Locate; nothing is linked.
 package ort
@@ -10,6 +11,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 // MinVersion is the oldest library that is accepted: up to 1.27 the Attention
@@ -22,7 +25,22 @@ type Options struct {
 	Library string // libonnxruntime file or its folder; empty: see Locate
 	Device  string // cpu (also empty), cuda, cuda:N, or auto: the GPU if there is one
 	Threads int    // CPU threads of one pass; 0 is all that Go may use
+	GPU     GPU
 	Profile string // start of the name of a file to which Close writes the time of every operator; empty: none
+
+	// Manifest is what the graph must agree with; nil: it is not compared.
+	Manifest *manifest.Manifest
+
+	// DeviceCache keeps the cache as on a GPU even where the device is the CPU: in
+	// memory that only onnxruntime touches. It is slower there; tests want it.
+	DeviceCache bool
+}
+
+// GPU says how a GPU is used; the zero value takes what it needs.
+type GPU struct {
+	MemoryLimit int64 // bytes for weights, cache and passes; 0: what the device has
+	Exact       bool  // memory grows by what is asked for, not in powers of two: less of it, more often
+	PartlyCPU   bool  // nodes that have no kernel for the GPU run on the CPU; else they are an error
 }
 
 // Errors that callers may want to tell apart.

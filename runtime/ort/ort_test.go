@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,12 +145,22 @@ func TestReadGraph(t *testing.T) {
 		return readGraph(path)
 	}
 	in, out := ports()
-	weight := func(entries ...[]byte) []byte { return message(5, append(entries, text(8, "w"))...) }
-	whole := graphBytes(in, out, weight(entry("location", "data"), entry("offset", "40"), entry("length", "60")), message(5, text(8, "inline")))
+	// A weight of 15 float32 elements, 60 bytes.
+	weight := func(more ...[]byte) []byte {
+		return message(5, append(more, number(1, 3), number(1, 5), number(2, elemFloat32), text(8, "w"))...)
+	}
+	outside := func(entries ...[]byte) []byte { return weight(append(entries, number(14, 1))...) }
+	node := func(domain, op string, more ...[]byte) []byte {
+		return message(1, append(more, text(3, "/node"), text(4, op), text(7, domain))...)
+	}
+	length := entry("length", "60")
+	inline := message(5, message(1, []byte{3, 5}), number(2, elemFloat16), text(8, "inline"), message(9, make([]byte, 30))) // packed dims
+	whole := graphBytes(in, out, outside(entry("location", "data"), entry("offset", "40"), length), inline, node("", "Add"), node("com.microsoft", "MatMulNBits"))
 	g, err := read(whole)
-	if err != nil || len(g.inputs) != 7 || len(g.outputs) != 3 || len(g.external) != 1 || g.inputs[5].dims[3] != 4 {
+	if err != nil || len(g.inputs) != 7 || len(g.outputs) != 3 || len(g.weights) != 2 || g.inputs[5].dims[3] != 4 || g.weights[0].offset != 40 || !slices.Equal(g.weights[1].dims, []int64{3, 5}) {
 		t.Fatalf("%+v %v", g, err)
 	}
+	big := uint64(1) << 40
 	for name, c := range map[string]struct {
 		data []byte
 		want string
@@ -157,16 +168,33 @@ func TestReadGraph(t *testing.T) {
 		"cut":            {whole[:len(whole)-9], "not a graph"},
 		"empty":          {nil, "no graph"},
 		"text":           {[]byte("<html>"), "not a graph"},
-		"outside":        {graphBytes(in, out, weight(entry("location", "../data"))), `"../data"`},
-		"absolute":       {graphBytes(in, out, weight(entry("location", "/etc/passwd"))), "same folder"},
-		"absent":         {graphBytes(in, out, weight(entry("location", "gone"))), "gone"},
-		"data cut":       {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "41"), entry("length", "60"))), "was cut"},
-		"offset":         {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "-1"))), "bytes -1"},
-		"overflow":       {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "9"), entry("length", "9223372036854775807"))), "was cut"},
-		"not a number":   {graphBytes(in, out, weight(entry("location", "data"), entry("offset", "x"))), `"x"`},
-		"empty location": {graphBytes(in, out, weight(entry("offset", "1"))), "same folder"},
+		"outside":        {graphBytes(in, out, outside(entry("location", "../data"), length)), `"../data"`},
+		"absolute":       {graphBytes(in, out, outside(entry("location", "/etc/passwd"), length)), "same folder"},
+		"absent":         {graphBytes(in, out, outside(entry("location", "gone"), length)), "gone"},
+		"data cut":       {graphBytes(in, out, outside(entry("location", "data"), entry("offset", "41"), length)), "was cut"},
+		"offset":         {graphBytes(in, out, outside(entry("location", "data"), entry("offset", "-1"), length)), "bytes -1"},
+		"length":         {graphBytes(in, out, outside(entry("location", "data"), entry("length", "64"))), "length 64 for shape [3 5], want 60"},
+		"no length":      {graphBytes(in, out, outside(entry("location", "data"))), "length 0 for shape [3 5], want 60"},
+		"overflow":       {graphBytes(in, out, outside(entry("location", "data"), entry("offset", "9223372036854775807"), length)), "was cut"},
+		"not a number":   {graphBytes(in, out, outside(entry("location", "data"), entry("offset", "x"))), `"x"`},
+		"empty location": {graphBytes(in, out, outside(entry("offset", "1"), length)), "same folder"},
+		"two locations":  {graphBytes(in, out, outside(entry("location", "data"), entry("location", "data"), length)), `entry "location"`},
+		"unknown entry":  {graphBytes(in, out, outside(entry("basepath", "/"))), `entry "basepath"`},
+		"unmarked":       {graphBytes(in, out, weight(entry("location", "data"), length)), "a form that oreo-export does not write"},
+		"marked":         {graphBytes(in, out, weight(number(14, 1))), "a form that oreo-export does not write"},
+		"inline bytes":   {graphBytes(in, out, weight(message(9, make([]byte, 59)))), "59 bytes for shape [3 5], want 60"},
+		"absurd shape":   {graphBytes(in, out, weight(number(1, big), number(1, big))), "shape [1099511627776 1099511627776 3 5]"},
+		"negative shape": {graphBytes(in, out, weight(number(1, 1<<63))), "shape [-9223372036854775808 3 5]"},
+		"many sizes":     {graphBytes(in, out, weight(message(1, make([]byte, 1<<16)))), "a form that oreo-export does not write"},
+		"strings":        {graphBytes(in, out, weight(text(6, "x"))), "a form that oreo-export does not write"},
+		"element type":   {graphBytes(in, out, message(5, number(2, 99), text(8, "w"))), "a form that oreo-export does not write"},
+		"sparse":         {graphBytes(in, out, message(15, text(1, "x"))), "sparse"},
+		"functions":      {append(slices.Clone(whole), message(25, text(1, "f"))...), "functions"},
+		"unknown node":   {graphBytes(in, out, node("", "ConstantOfShape")), `node "/node": operator "ConstantOfShape" of domain ""`},
+		"unknown domain": {graphBytes(in, out, node("evil", "Add")), `of domain "evil"`},
+		"subgraph":       {graphBytes(in, out, node("", "Add", message(5, message(6, text(1, "g"))))), "an attribute holds a graph"},
 	} {
-		if _, err := read(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := read(c.data); err == nil || !strings.Contains(err.Error(), c.want) || name != "absent" && !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -239,6 +267,47 @@ func TestGroupedLayout(t *testing.T) {
 		c.change(in)
 		if _, err := layoutOf(&graph{inputs: in, outputs: out}, spec); !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestPairLayout: a pair is opened as either of its models, which take the same
+// values in the same order.
+func TestPairLayout(t *testing.T) {
+	pairPorts := func() (in, out []port) {
+		in, out = ports()
+		in = append(in, port{"value_rows", elemInt64, []int64{free}}, port{"critic_rows", elemInt64, []int64{free, 1}})
+		return in, append(out, port{"values", elemFloat32, []int64{free}})
+	}
+	in, out := pairPorts()
+	policy, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: 9, Vocab: 9, MaxPositions: 10})
+	if err != nil || policy.asks != "out_rows" || policy.otherAt != 1 || policy.answerDims != 2 {
+		t.Errorf("%+v %v", policy, err)
+	}
+	critic, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: 1, Vocab: 9, MaxPositions: 10})
+	if err != nil || critic.asks != "value_rows" || critic.otherAt != 0 || critic.answerDims != 1 || !slices.Equal(critic.other, []int64{0, 9}) {
+		t.Errorf("%+v %v", critic, err)
+	}
+	if !slices.Equal(policy.inputs, critic.inputs) || !slices.Equal(policy.outputs, critic.outputs) {
+		t.Errorf("%v %v\n%v %v", policy.inputs, policy.outputs, critic.inputs, critic.outputs)
+	}
+	for name, c := range map[string]struct {
+		change func(in, out []port)
+		want   string
+	}{
+		"no rows":     {func(in, _ []port) { in[7].name = "other" }, `"values" and input "value_rows" go together`},
+		"wrong rank":  {func(in, _ []port) { in[8].dims = []int64{free} }, `"critic_rows" has element type 7 and 1 dimensions`},
+		"wrong type":  {func(in, _ []port) { in[7].elem = elemInt32 }, `"value_rows" has element type 6`},
+		"one answer":  {func(_, out []port) { out[3].name = "other" }, `"values" and input "value_rows" go together`},
+		"other width": {func(_, out []port) { out[0].dims = []int64{free, 8} }, `"logits" answers 8 numbers`},
+		"values wide": {func(_, out []port) { out[3].dims = []int64{free, 2} }, `"values" has element type 1 and 2 dimensions`},
+	} {
+		in, out := pairPorts()
+		c.change(in, out)
+		for _, width := range []int{9, 1} {
+			if _, err := layoutOf(&graph{inputs: in, outputs: out}, engine.Spec{Width: width, Vocab: 9, MaxPositions: 10}); !errors.Is(err, ErrGraph) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s, width %d: %v, want %q", name, width, err, c.want)
+			}
 		}
 	}
 }

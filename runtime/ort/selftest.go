@@ -10,8 +10,8 @@ import (
 	"github.com/oreo-go/oreo/runtime/engine"
 )
 
-// Self-test: ten tokens at once, then four and six on top of the cache, must
-// answer alike. The bugs it looks for change answers by half their size; rounding
+// Self-test: ten tokens at once, then four and, when the cache has grown, six on
+// top of them, must answer alike. The bugs it looks for change answers by half their size; rounding
 // and 8-bit arithmetic change them by far less than a fiftieth.
 const (
 	selfTestTokens = 10
@@ -34,6 +34,9 @@ func (s *Session) selfTest() error {
 		if _, err := s.testPass(0, cut); err != nil {
 			return fmt.Errorf("self-test: %w", err)
 		}
+	}
+	if err := s.cache.Resize(2, selfTestTokens+1, []int{cut}); err != nil {
+		return fmt.Errorf("self-test: %w", err)
 	}
 	chunk, err := s.testPass(cut, n)
 	if err != nil {

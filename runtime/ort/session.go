@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -17,72 +19,162 @@ import (
 )
 
 // Session is a loaded graph with its cache. It implements engine.Model.
-//
-// On CUDA the cache lies in host memory all the same, and onnxruntime copies it
-// to the device and back in every pass: right, but slow. A kv.Store over device
-// buffers is the place to change that.
 type Session struct {
-	spec   engine.Spec
-	layout *layout
-	device device
-	run    *onnx.DynamicAdvancedSession
-	cache  *kv.Host
+	path     string
+	opt      Options
+	graph    *graph
+	spec     engine.Spec
+	layout   *layout
+	device   device
+	fallback error // why auto did not take the GPU
+	host     place
+	native   *native
+	call     *call
+	cache    cache
 
 	plan    []buffer // in layout's order
 	answer  buffer
+	other   buffer // the empty answer of a pair that is not wanted
 	kv      []view // tensors of the cache
 	lens    []int32
+	rows    []int64
 	none    []float32
-	inputs  []onnx.Value // of the pass under way
-	outputs []onnx.Value
+	inputs  []value // of the pass under way
+	outputs []value
+}
+
+// native is a graph in onnxruntime's hands, which any number of sessions run, at
+// the same time too.
+type native struct {
+	*onnx.DynamicAdvancedSession
+	users atomic.Int32
+}
+
+// release frees the graph with its last user.
+func (n *native) release() error {
+	if n.users.Add(-1) > 0 {
+		return nil
+	}
+	return n.Destroy()
 }
 
 // Open loads the graph at path, checks it against spec and runs a self-test.
 // The caller ends with Close.
-func Open(path string, spec engine.Spec, opt Options) (_ *Session, err error) {
+func Open(path string, spec engine.Spec, opt Options) (*Session, error) {
 	dev, err := parseDevice(opt.Device)
 	if err != nil {
 		return nil, err
+	}
+	if opt.GPU.MemoryLimit < 0 {
+		return nil, fmt.Errorf("%w: memory limit of %d bytes, want 0 (none) or more", ErrDevice, opt.GPU.MemoryLimit)
 	}
 	g, err := readGraph(path)
 	if err != nil {
 		return nil, err
 	}
-	layout, err := layoutOf(g, spec)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if _, err := acquire(opt.Library); err != nil {
-		return nil, err
-	}
-	s := &Session{
-		spec: spec, layout: layout, device: dev, cache: kv.NewHost(layout.kv, cMemory{}),
-		plan: make([]buffer, len(layout.plan)), kv: make([]view, layout.kv.Tensors),
-	}
-	if layout.grouped() {
-		s.spec.TreeSlots = spec.MaxPositions // the operator asks for angles up to the last slot
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
+	if opt.Manifest != nil {
+		if err := g.agrees(opt.Manifest); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-	}()
-	if err := s.load(path, opt); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := s.selfTest(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, nil
+	return open(&Session{path: path, opt: opt, graph: g, spec: spec, device: dev})
 }
 
-func (s *Session) load(path string, opt Options) error {
-	opts, err := onnx.NewSessionOptions()
+// Share opens a pair that s was opened as one half of as the other half, which
+// has a cache of its own and the same weights in memory.
+func (s *Session) Share(spec engine.Spec) (*Session, error) {
+	if s.layout.other == nil {
+		return nil, fmt.Errorf("%s: %w: it holds one model, not a pair", s.path, ErrGraph)
+	}
+	s.native.users.Add(1)
+	return open(&Session{path: s.path, opt: s.opt, graph: s.graph, spec: spec, device: s.device, fallback: s.fallback, native: s.native})
+}
+
+// open makes s ready, or frees what it holds. A native graph that is there already
+// is shared.
+func open(s *Session) (_ *Session, err error) {
+	acquired := false
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.path, errors.Join(err, s.unload()))
+			if acquired {
+				err = errors.Join(err, release())
+			}
+		}
+	}()
+	if s.layout, err = layoutOf(s.graph, s.spec); err != nil {
+		return nil, err
+	}
+	if _, err := acquire(s.opt.Library); err != nil {
+		return nil, err
+	}
+	acquired = true
+	s.plan, s.kv = make([]buffer, len(s.layout.plan)), make([]view, s.layout.kv.Tensors)
+	if s.layout.grouped() {
+		s.spec.TreeSlots = s.spec.MaxPositions // the operator asks for angles up to the last slot
+	}
+	err = s.load()
+	if err != nil && s.device.auto && s.device.cuda {
+		s.fallback, s.device = errors.Join(err, s.unload()), device{}
+		err = s.load()
+	}
+	return s, err
+}
+
+// load makes the graph ready on s.device.
+func (s *Session) load() (err error) {
+	if s.native == nil {
+		if err := s.loadNative(); err != nil {
+			return err
+		}
+	}
+	if s.call, err = newCall(s.native.DynamicAdvancedSession, s.layout.inputs, s.layout.outputs); err != nil {
+		return err
+	}
+	if s.host, err = hostPlace(); err != nil {
+		return err
+	}
+	if s.cache, err = s.newCache(); err != nil {
+		return fmt.Errorf("cache on %s: %w", s.device, err)
+	}
+	return s.selfTest()
+}
+
+func (s *Session) loadNative() error {
+	opts, err := s.options()
 	if err != nil {
 		return err
 	}
 	defer opts.Destroy()
-	threads := opt.Threads
+	defer openingSession()()
+	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
+	if err != nil {
+		return s.explain(err)
+	}
+	s.native = &native{DynamicAdvancedSession: run}
+	s.native.users.Add(1)
+	return nil
+}
+
+// explain says what to do about a graph that does not load.
+func (s *Session) explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "fallback to CPU EP") && s.layout.grouped():
+		return fmt.Errorf("%w: %s: the graph's form is the CPU's: export it with --attention standard (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "fallback to CPU EP"):
+		return fmt.Errorf("%w: %s: some nodes of the graph have no kernel there: allow them on the CPU (GPU.PartlyCPU, --gpu-partly) or export in another precision (%w)", ErrDevice, s.device, err)
+	case strings.Contains(text, "CUDA"):
+		return fmt.Errorf("%w: %s: %w", ErrDevice, s.device, err)
+	}
+	return err
+}
+
+func (s *Session) options() (*onnx.SessionOptions, error) {
+	opts, err := onnx.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	threads := s.opt.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -95,30 +187,40 @@ func (s *Session) load(path string, opt Options) error {
 		opts.SetMemPattern(false),
 		opts.SetLogSeverityLevel(onnx.LoggingLevelFatal),
 	)
+	if err == nil && s.opt.Profile != "" {
+		err = opts.EnableProfiling(s.opt.Profile)
+	}
+	switch {
+	case err != nil:
+	case s.device.cuda:
+		err = appendCUDA(opts, s.device.id, s.opt.GPU)
+	case environment.hugePages != nil:
+		err = opts.AddSessionConfigEntry("session.use_env_allocators", "1")
+	}
 	if err != nil {
-		return err
+		return nil, errors.Join(err, opts.Destroy())
 	}
-	if opt.Profile != "" {
-		if err := opts.EnableProfiling(opt.Profile); err != nil {
-			return err
-		}
+	return opts, nil
+}
+
+func (s *Session) newCache() (cache, error) {
+	name := hostDevice
+	switch {
+	case s.device.cuda:
+		name = cudaDevice
+	case !s.opt.DeviceCache:
+		return hostCache{kv.NewHost(s.layout.kv, cMemory{}), s.host}, nil
 	}
-	if s.device.cuda {
-		if err := appendCUDA(opts, s.device.id); err != nil {
-			if !s.device.auto {
-				return err
-			}
-			s.device = device{}
-		}
+	mem, err := newArena(s.call, name, s.device.id)
+	if err != nil {
+		return nil, err
 	}
-	if environment.hugePages && !s.device.cuda {
-		if err := opts.AddSessionConfigEntry("session.use_env_allocators", "1"); err != nil {
-			return err
-		}
+	c, err := newDeviceCache(s.layout.kv, mem)
+	if err != nil {
+		mem.free()
+		return nil, err
 	}
-	defer openingSession()()
-	s.run, err = onnx.NewDynamicAdvancedSession(path, s.layout.inputs, s.layout.outputs, opts)
-	return err
+	return c, nil
 }
 
 // Spec implements engine.Model.
@@ -130,23 +232,38 @@ func (s *Session) Store() kv.Store { return s.cache }
 // Device is where the graph runs: cpu or cuda:N.
 func (s *Session) Device() string { return s.device.String() }
 
+// Fallback says why device auto did not take the GPU; nil if it did or was not
+// asked for.
+func (s *Session) Fallback() error { return s.fallback }
+
 // TokenBytes is the cache's memory per token.
 func (s *Session) TokenBytes() int { return s.layout.kv.TokenBytes() }
 
 // Close frees the session. It must not run beside Forward.
-func (s *Session) Close() error {
-	var err error
-	if s.run != nil {
-		err = s.run.Destroy()
-		s.run = nil
-	}
+func (s *Session) Close() error { return errors.Join(s.unload(), release()) }
+
+// unload undoes load, however far that came.
+func (s *Session) unload() (err error) {
 	for i := range s.plan {
-		err = errors.Join(err, s.plan[i].free())
+		s.plan[i].free()
 	}
+	s.answer.free()
+	s.other.free()
 	for i := range s.kv {
-		err = errors.Join(err, s.kv[i].drop())
+		s.kv[i].drop()
 	}
-	return errors.Join(err, s.answer.free(), s.cache.Resize(0, 0, nil), release())
+	if s.cache != nil {
+		err = s.cache.free()
+	}
+	if s.call != nil {
+		s.call.free()
+	}
+	if s.native != nil {
+		err = errors.Join(err, s.native.release())
+	}
+	s.host.free()
+	s.cache, s.call, s.native, s.host = nil, nil, nil, place{}
+	return err
 }
 
 // Forward implements engine.Model.
@@ -167,21 +284,32 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 		return nil, err
 	}
 	shape := [2]int64{int64(len(out)), int64(s.spec.Width)}
-	v, err := s.answer.view.of(mem, elemFloat32, shape[:s.layout.answerDims]...)
+	v, err := s.answer.view.of(s.host, address(mem), len(mem), elemFloat32, shape[:s.layout.answerDims]...)
 	if err != nil {
 		return nil, err
 	}
 	s.outputs = append(s.outputs, v)
+	if s.layout.other != nil {
+		none, err := s.other.take(1)
+		if err != nil {
+			return nil, err
+		}
+		if v, err = s.other.view.of(s.host, address(none), len(none), elemFloat32, s.layout.other...); err != nil {
+			return nil, err
+		}
+		s.outputs = slices.Insert(s.outputs, s.layout.otherAt, v)
+	}
 	for t := range s.kv {
 		// One value is past and present: the graph writes the new tokens in place.
-		v, err := s.kv[t].of(s.cache.View(t, b.Lo, b.Lo+b.B), s.layout.kvElem,
-			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.Tokens()), int64(s.layout.kv.Dim))
+		at, bytes := s.cache.memory(t, b.Lo, b.Lo+b.B)
+		v, err := s.kv[t].of(s.cache.place(), at, bytes, s.layout.kvElem,
+			int64(b.B), int64(s.layout.kv.Heads), int64(s.cache.room()), int64(s.layout.kv.Dim))
 		if err != nil {
 			return nil, err
 		}
 		s.inputs, s.outputs = append(s.inputs, v), append(s.outputs, v)
 	}
-	if err := s.run.Run(s.inputs, s.outputs); err != nil {
+	if err := s.call.run(s.inputs, s.outputs); err != nil {
 		return nil, err
 	}
 	return as[float32](mem)[:len(b.Out)*s.spec.Width], nil
@@ -198,8 +326,18 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 			err = put(s, i, b.IDs, rows, size)
 		case manifest.PositionIDs:
 			err = put(s, i, b.Pos, rows, size)
-		case manifest.OutRows:
+		case s.layout.asks:
 			err = put(s, i, out, int64(len(out)))
+		case manifest.OutRows, manifest.ValueRows: // of the answer that is not wanted
+			err = put(s, i, []int64{}, 0)
+		case manifest.CriticRows:
+			s.rows = s.rows[:0]
+			for row := range rows {
+				if s.layout.asks == manifest.ValueRows {
+					s.rows = append(s.rows, row)
+				}
+			}
+			err = put(s, i, s.rows, int64(len(s.rows)), 1)
 		case manifest.WriteIndices:
 			err = put(s, i, b.Write, rows)
 		case manifest.NonpadKVLen:
@@ -226,14 +364,15 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 	return nil
 }
 
-// put copies data into the plan's buffer i and adds it to the inputs.
+// put copies data into the plan's buffer i and adds it to the inputs. A value
+// without elements needs memory all the same.
 func put[T int32 | int64 | float32](s *Session, i int, data []T, shape ...int64) error {
-	mem, err := s.plan[i].take(len(data) * int(unsafe.Sizeof(data[0])))
+	mem, err := s.plan[i].take(max(1, len(data)) * int(unsafe.Sizeof(data[0])))
 	if err != nil {
 		return err
 	}
 	copy(as[T](mem), data)
-	v, err := s.plan[i].view.of(mem, s.layout.plan[i].elem, shape...)
+	v, err := s.plan[i].view.of(s.host, address(mem), len(mem), s.layout.plan[i].elem, shape...)
 	s.inputs = append(s.inputs, v)
 	return err
 }

@@ -11,11 +11,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/oreo-go/oreo/runtime/bounded"
 	"github.com/x448/float16"
 	"golang.org/x/sys/unix"
 )
@@ -94,6 +96,12 @@ func (t Tensor) Float32() ([]float32, error) {
 		return nil, fmt.Errorf("tensor %s: dtype %s is not a floating-point type", t.Name, t.DType)
 	}
 	return out, nil
+}
+
+// Slice returns a copy of elements [from, to) as Float32 does.
+func (t Tensor) Slice(from, to int) ([]float32, error) {
+	size := t.DType.Size()
+	return Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float32()
 }
 
 // Float32Tensor makes a tensor of float32 values.
@@ -197,9 +205,12 @@ func OpenModel(dir string) (*File, error) {
 		return Open(single)
 	}
 	indexPath := filepath.Join(dir, IndexFile)
-	raw, err := os.ReadFile(indexPath)
-	if err != nil {
+	raw, err := bounded.ReadFile(indexPath, maxHeader)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: neither %s nor %s found; a model folder needs one of them", dir, SingleFile, IndexFile)
+	}
+	if err != nil {
+		return nil, err
 	}
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
@@ -320,18 +331,18 @@ func (h header) check(body uint64) error {
 }
 
 func mmap(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // to open a pipe would wait
+		return nil, fmt.Errorf("%s is no regular file, want a safetensors file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder, want a safetensors file", path)
-	}
 	if info.Size() == 0 {
 		return nil, nil
 	}

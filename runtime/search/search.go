@@ -149,7 +149,7 @@ type Answer struct {
 	LogProb  float64
 	LogProbs []float64 // of IDs
 	Steps    int
-	Node     int  // ID of the traced node it ends with; 0 if it is unvalued
+	Node     int  // ID of the traced node it ends with; 0 if there is none yet
 	Copies   int  // draws that gave this very answer
 	Finished bool // it ended by itself, not by a limit
 	Unvalued bool // the search was stopped before the critic saw it, or has no critic

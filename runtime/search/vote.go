@@ -17,6 +17,9 @@ func (t *tree) conclude() *Result {
 	if len(found) == 0 {
 		// Stopped before anything was valued: the likeliest per token.
 		found = slices.DeleteFunc(t.drafts, func(n *node) bool { return len(n.ids) == 0 })
+		for _, n := range found {
+			n.ID = 0 // it was not traced
+		}
 		slices.SortStableFunc(found, func(x, y *node) int {
 			return cmp.Compare(y.total/float64(len(y.ids)), x.total/float64(len(x.ids)))
 		})

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"unicode/utf8"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // Limits on what a file may ask for; the largest published tokenizers stay a factor of ten below them.
@@ -28,7 +29,7 @@ func Load(dirOrFile string) (*Tokenizer, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, "tokenizer.json")
 	}
-	data, err := readBounded(path)
+	data, err := bounded.ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("load tokenizer: %w", err)
 	}
@@ -38,22 +39,6 @@ func Load(dirOrFile string) (*Tokenizer, error) {
 	}
 	t.source = path
 	return t, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxFileBytes)
-	}
-	return data, nil
 }
 
 // file is tokenizer.json. Vocabulary and merges stay raw: they are most of the file and parsed by hand.

@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/oreo-go/oreo/runtime/bounded"
 )
 
 // companions are the files that transformers may read beside tokenizer.json.
@@ -51,7 +53,7 @@ func write(path string, data []byte) error {
 }
 
 func (t *Tokenizer) copyTo(dir string) error {
-	data, err := readBounded(t.source)
+	data, err := bounded.ReadFile(t.source, maxFileBytes)
 	if err != nil {
 		return fmt.Errorf("save tokenizer: the file it was loaded from is gone: %w", err)
 	}
@@ -59,7 +61,7 @@ func (t *Tokenizer) copyTo(dir string) error {
 		return err
 	}
 	for _, name := range companions {
-		data, err := readBounded(filepath.Join(filepath.Dir(t.source), name))
+		data, err := bounded.ReadFile(filepath.Join(filepath.Dir(t.source), name), maxFileBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -5,79 +5,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/train/torch"
 )
-
-// LoRA describes low-rank adapters (arXiv 2106.09685): beside a frozen matrix
-// W [out, in] stand A [rank, in] and B [out, rank], and the layer computes
-// W x + Scale() B A x.
-type LoRA struct {
-	Rank    int
-	Alpha   float64
-	Targets []string // the last words of their names, "q_proj" …; empty: all seven of a layer
-	RSLoRA  bool     // Scale is Alpha/sqrt(Rank) (arXiv 2312.03732), not Alpha/Rank
-}
-
-// Scale is the factor of the adapters' output.
-func (c LoRA) Scale() float64 {
-	if c.RSLoRA {
-		return c.Alpha / math.Sqrt(float64(c.Rank))
-	}
-	return c.Alpha / float64(c.Rank)
-}
-
-// Validate checks the numbers and names.
-func (c LoRA) Validate() error {
-	if c.Rank < 1 || c.Rank > 1<<14 {
-		return fmt.Errorf("LoRA rank %d: want 1 to %d", c.Rank, 1<<14)
-	}
-	if !(c.Alpha > 0) || math.IsInf(c.Alpha, 0) {
-		return fmt.Errorf("LoRA alpha %v: want a positive number", c.Alpha)
-	}
-	for _, t := range c.Targets {
-		if !slices.ContainsFunc(modules, func(m string) bool { return lastWord(m) == t }) {
-			return fmt.Errorf("LoRA target %q: want some of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", t)
-		}
-	}
-	return nil
-}
-
-// modules are the linear maps of a layer.
-var modules = []string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}
-
-// The ends of the adapters' names, which PEFT uses too.
-const (
-	loraA = ".lora_A.weight"
-	loraB = ".lora_B.weight"
-)
-
-func lastWord(module string) string { return module[strings.LastIndex(module, ".")+1:] }
-
-// targets tells whether matrices of that name are adapted.
-func (c LoRA) targets(name string) bool {
-	if len(c.Targets) > 0 {
-		return slices.Contains(c.Targets, name)
-	}
-	return slices.ContainsFunc(modules, func(m string) bool { return lastWord(m) == name })
-}
-
-// adapted lists the matrices that c adapts in a model, without ".weight", in order.
-func (c LoRA) adapted(layers int) []string {
-	var names []string
-	for l := range layers {
-		for _, m := range modules {
-			if c.targets(lastWord(m)) {
-				names = append(names, fmt.Sprintf("model.layers.%d.%s", l, m))
-			}
-		}
-	}
-	return names
-}
 
 // Adapted returns a model that computes with m's parameters, as they are at each
 // moment but without gradients to them, and with adapters of its own; a critic
@@ -87,13 +21,13 @@ func (c LoRA) adapted(layers int) []string {
 // adapted models and m itself may be in use at once: a policy and a critic on
 // one base, and that base as pi_ref, take the memory of one model. Where m is
 // adapted itself, its base is meant.
-func (m *Model) Adapted(head model.Head, cfg LoRA, seed uint64) (*Model, error) {
+func (m *Model) Adapted(head model.Head, cfg peft.LoRA, seed uint64) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x104A))
 	return m.adapt(head, cfg, func(name string, shape []int, dtype torch.DType) (*torch.Tensor, error) {
-		if !strings.HasSuffix(name, loraA) {
+		if !strings.HasSuffix(name, peft.A) {
 			if old := m.at(name); name == model.ValueHeadName && old != nil {
 				return old.Times(1), nil
 			}
@@ -109,7 +43,7 @@ func (m *Model) Adapted(head model.Head, cfg LoRA, seed uint64) (*Model, error) 
 }
 
 // adapt makes the view of m whose own parameters come from get.
-func (m *Model) adapt(head model.Head, cfg LoRA, get func(name string, shape []int, dtype torch.DType) (*torch.Tensor, error)) (*Model, error) {
+func (m *Model) adapt(head model.Head, cfg peft.LoRA, get func(name string, shape []int, dtype torch.DType) (*torch.Tensor, error)) (*Model, error) {
 	if m.backbone != nil {
 		m = m.backbone
 	}
@@ -130,10 +64,10 @@ func (m *Model) adapt(head model.Head, cfg LoRA, get func(name string, shape []i
 	own := func(name string, shape ...int) {
 		err = errors.Join(err, v.own(name, func() (*torch.Tensor, error) { return get(name, shape, dtype) }))
 	}
-	for _, name := range cfg.adapted(m.Config.Layers) {
+	for _, name := range cfg.Adapted(m.Config.Layers) {
 		size := v.shared[name+".weight"].Shape() // [out, in]
-		own(name+loraA, cfg.Rank, int(size[1]))
-		own(name+loraB, int(size[0]), cfg.Rank)
+		own(name+peft.A, cfg.Rank, int(size[1]))
+		own(name+peft.B, int(size[0]), cfg.Rank)
 	}
 	if head == model.ValueHead {
 		own(model.ValueHeadName, 1, m.Config.Hidden)
@@ -231,7 +165,7 @@ func (m *Model) merged(name string) *torch.Tensor {
 	}
 	t := m.at(name)
 	module := strings.TrimSuffix(name, ".weight")
-	a, b := m.at(module+loraA), m.at(module+loraB)
+	a, b := m.at(module+peft.A), m.at(module+peft.B)
 	if a == nil {
 		return t
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/torch"
 )
 
@@ -20,22 +21,22 @@ func load(t *testing.T, name string, dtype torch.DType) *Model {
 }
 
 // adapted puts an adapter on m and draws its B, which would be zero.
-func adapted(t *testing.T, m *Model, head model.Head, cfg LoRA, seed uint64) *Model {
+func adapted(t *testing.T, m *Model, head model.Head, cfg peft.LoRA, seed uint64) *Model {
 	t.Helper()
 	v, err := m.Adapted(head, cfg, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.Free)
-	other, err := m.Adapted(head, LoRA{Rank: 16, Alpha: 1}, seed+1) // a source of numbers
+	other, err := m.Adapted(head, peft.LoRA{Rank: 16, Alpha: 1}, seed+1) // a source of numbers
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Free()
 	scope(t, func() {
 		for _, name := range v.Names() {
-			if p := v.params[name]; !strings.HasSuffix(name, loraA) {
-				source := other.params["model.layers.1.mlp.down_proj"+loraA].View(-1) // [16*I]
+			if p := v.params[name]; !strings.HasSuffix(name, peft.A) {
+				source := other.params["model.layers.1.mlp.down_proj"+peft.A].View(-1) // [16*I]
 				p.CopyFrom(source.Narrow(0, 0, p.Len()).View(p.Shape()...).Times(0.5))
 			}
 		}
@@ -63,11 +64,11 @@ func TestAdaptersShareTheBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	base.Train() // gradients must stay away all the same
-	policy, err := base.Adapted(model.LMHead, LoRA{Rank: 4, Alpha: 8}, 1)
+	policy, err := base.Adapted(model.LMHead, peft.LoRA{Rank: 4, Alpha: 8}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	critic, err := base.Adapted(model.ValueHead, LoRA{Rank: 2, Alpha: 2, Targets: []string{"q_proj", "v_proj"}}, 2)
+	critic, err := base.Adapted(model.ValueHead, peft.LoRA{Rank: 2, Alpha: 2, Targets: []string{"q_proj", "v_proj"}}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestAdapterIsReproducible(t *testing.T) {
 	base := load(t, "llama", torch.Float32)
 	var sets [3]*Model
 	for i, seed := range []uint64{5, 5, 6} {
-		m, err := base.Adapted(model.LMHead, LoRA{Rank: 3, Alpha: 3}, seed)
+		m, err := base.Adapted(model.LMHead, peft.LoRA{Rank: 3, Alpha: 3}, seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +134,7 @@ func TestAdapterIsReproducible(t *testing.T) {
 		sets[i] = m
 	}
 	scope(t, func() {
-		name := "model.layers.0.self_attn.q_proj" + loraA
+		name := "model.layers.0.self_attn.q_proj" + peft.A
 		compare(t, name, sets[0].params[name], sets[1].params[name], 0)
 		values, other, low, high := sets[0].params[name].Float32s(), sets[2].params[name].Float32s(), float32(0), float32(0)
 		for _, v := range values {
@@ -150,7 +151,7 @@ func TestMergeAndCopy(t *testing.T) {
 	for _, name := range []string{"qwen2", "qwen2-tied", "llama", "minicpm"} {
 		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
 			base := load(t, name, torch.Float64)
-			m := adapted(t, base, head, LoRA{Rank: 4, Alpha: 6, RSLoRA: true}, 3)
+			m := adapted(t, base, head, peft.LoRA{Rank: 4, Alpha: 6, RSLoRA: true}, 3)
 			whole, err := m.Whole()
 			if err != nil {
 				t.Fatal(err)
@@ -236,7 +237,7 @@ func TestValueHead(t *testing.T) {
 func TestFrozenInBFloat16(t *testing.T) {
 	wide, narrow := load(t, "qwen2", torch.Float32), load(t, "qwen2", torch.BFloat16)
 	wide.Autocast, narrow.Autocast = true, true
-	m, err := narrow.Adapted(model.LMHead, LoRA{Rank: 2, Alpha: 2}, 1)
+	m, err := narrow.Adapted(model.LMHead, peft.LoRA{Rank: 2, Alpha: 2}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,12 +256,12 @@ func TestFrozenInBFloat16(t *testing.T) {
 func TestLoRAMistakes(t *testing.T) {
 	base := load(t, "qwen2", torch.Float32)
 	for _, c := range []struct {
-		cfg  LoRA
+		cfg  peft.LoRA
 		want string
 	}{
-		{LoRA{Rank: 0, Alpha: 1}, "rank 0"},
-		{LoRA{Rank: 4}, "alpha 0"},
-		{LoRA{Rank: 4, Alpha: 1, Targets: []string{"q_proj", "query"}}, `target "query"`},
+		{peft.LoRA{Rank: 0, Alpha: 1}, "rank 0"},
+		{peft.LoRA{Rank: 4}, "alpha 0"},
+		{peft.LoRA{Rank: 4, Alpha: 1, Targets: []string{"q_proj", "query"}}, `target "query"`},
 	} {
 		if _, err := base.Adapted(model.LMHead, c.cfg, 1); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", c.cfg, err, c.want)
@@ -271,7 +272,7 @@ func TestLoRAMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer critic.Free()
-	if _, err := critic.Adapted(model.LMHead, LoRA{Rank: 4, Alpha: 4}, 1); err == nil || !strings.Contains(err.Error(), "lm_head") {
+	if _, err := critic.Adapted(model.LMHead, peft.LoRA{Rank: 4, Alpha: 4}, 1); err == nil || !strings.Contains(err.Error(), "lm_head") {
 		t.Errorf("a policy on a critic: %v", err)
 	}
 }

@@ -1,23 +1,10 @@
 package nn
 
 import (
-	"strings"
-
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/train/torch"
 )
-
-// NumParams counts the elements of the adapters on a model.
-func (c LoRA) NumParams(config *model.Config) int {
-	n := 0
-	for _, p := range config.Params(model.LMHead) {
-		module := strings.TrimSuffix(p.Name, ".weight")
-		if module != p.Name && len(p.Shape) == 2 && c.targets(lastWord(module)) {
-			n += c.Rank * (p.Shape[0] + p.Shape[1])
-		}
-	}
-	return n
-}
 
 // ActivationBytes is what the forward pass of some tokens leaves in memory for
 // the backward pass, in one layer, for each token:
@@ -29,14 +16,14 @@ func (c LoRA) NumParams(config *model.Config) int {
 //
 // Where adapters (lora) are trained alone, norms keep no inner value, and each
 // adapter keeps rank elements.
-func ActivationBytes(c *model.Config, lora *LoRA, tokens int, autocast bool) int {
+func ActivationBytes(c *model.Config, lora *peft.LoRA, tokens int, autocast bool) int {
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	size, element := 4*(6*c.Hidden+3*q+2*kv+4*c.Intermediate), 4
 	if autocast {
 		size, element = 26*c.Hidden+6*q+4*kv+8*c.Intermediate, 2
 	}
 	if lora != nil {
-		size += element*lora.Rank*len(lora.adapted(1)) - 8*c.Hidden
+		size += element*lora.Rank*len(lora.Adapted(1)) - 8*c.Hidden
 	}
 	return tokens * size
 }

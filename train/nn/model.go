@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -28,7 +29,7 @@ type Model struct {
 	// Autocast runs matrix products in bfloat16.
 	Autocast bool
 	// LoRA describes the adapters; nil for a model without.
-	LoRA *LoRA
+	LoRA *peft.LoRA
 
 	names    []string                 // of Params
 	params   map[string]*torch.Tensor // the model's own
@@ -203,7 +204,7 @@ func (m *Model) place() {
 
 // linear collects the tensors of one linear map.
 func (m *Model) linear(name string) linear {
-	l := linear{weight: m.at(name + ".weight"), bias: m.at(name + ".bias"), a: m.at(name + loraA), b: m.at(name + loraB)}
+	l := linear{weight: m.at(name + ".weight"), bias: m.at(name + ".bias"), a: m.at(name + peft.A), b: m.at(name + peft.B)}
 	if m.LoRA != nil {
 		l.scale = m.LoRA.Scale()
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/peft"
 	"github.com/oreo-go/oreo/runtime/safetensors"
 	"github.com/oreo-go/oreo/train/torch"
 )
@@ -42,9 +43,9 @@ func TestAgainstPEFT(t *testing.T) {
 					compare(t, kind.output, out.Mul(real), tensor(t, ref, kind.output), 1e-4)
 					score.Mul(ramp(mask)).Sum().Backward()
 					for i, p := range m.Params() {
-						stored := "grad." + peftPrefix + m.Names()[i]
+						stored := "grad." + peft.Prefix + m.Names()[i]
 						if m.Names()[i] == model.ValueHeadName {
-							stored = "grad." + scoreName
+							stored = "grad." + peft.Score
 						}
 						if p.Grad() == nil {
 							t.Errorf("%s: no gradient", stored)
@@ -67,7 +68,7 @@ func TestPEFTLoadsOurs(t *testing.T) {
 	}
 	for _, name := range []string{"qwen2-tied", "llama"} {
 		for _, head := range []model.Head{model.LMHead, model.ValueHead} {
-			m := adapted(t, load(t, name, torch.Float32), head, LoRA{Rank: 4, Alpha: 8, Targets: []string{"q_proj", "down_proj"}, RSLoRA: name == "llama"}, 9)
+			m := adapted(t, load(t, name, torch.Float32), head, peft.LoRA{Rank: 4, Alpha: 8, Targets: []string{"q_proj", "down_proj"}, RSLoRA: name == "llama"}, 9)
 			dir := t.TempDir()
 			adapter, merged := filepath.Join(dir, "adapter"), filepath.Join(dir, "merged")
 			tensors, err := m.Merged(torch.Float32)
@@ -100,7 +101,7 @@ func TestPEFTLoadsOurs(t *testing.T) {
 
 // saved writes an adapter of the tiny Llama to a folder beside a copy of its
 // base, and returns both.
-func saved(t *testing.T, head model.Head, cfg LoRA) (m *Model, dir, base string) {
+func saved(t *testing.T, head model.Head, cfg peft.LoRA) (m *Model, dir, base string) {
 	t.Helper()
 	m = adapted(t, load(t, "llama", torch.Float32), head, cfg, 4)
 	root := t.TempDir()
@@ -119,8 +120,8 @@ func saved(t *testing.T, head model.Head, cfg LoRA) (m *Model, dir, base string)
 // the same bytes come out when it is saved again.
 func TestAdapterRoundTrip(t *testing.T) {
 	for _, head := range []model.Head{model.LMHead, model.ValueHead} {
-		m, dir, base := saved(t, head, LoRA{Rank: 3, Alpha: 5, RSLoRA: true, Targets: []string{"o_proj", "up_proj"}})
-		if got, err := BaseDir(dir); err != nil || got != base {
+		m, dir, base := saved(t, head, peft.LoRA{Rank: 3, Alpha: 5, RSLoRA: true, Targets: []string{"o_proj", "up_proj"}})
+		if got, err := peft.BaseDir(dir); err != nil || got != base {
 			t.Errorf("base %q, %v, want %q", got, err, base)
 		}
 		back, err := Open(dir, head, torch.CPU, torch.Float32)
@@ -132,7 +133,7 @@ func TestAdapterRoundTrip(t *testing.T) {
 		if err := errors.Join(os.Mkdir(again, 0o755), back.SaveAdapter(again, base)); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{AdapterFile, AdapterConfigFile} {
+		for _, name := range []string{peft.WeightFile, peft.ConfigFile} {
 			a, err1 := os.ReadFile(filepath.Join(dir, name))
 			b, err2 := os.ReadFile(filepath.Join(again, name))
 			if err := errors.Join(err1, err2); err != nil || string(a) != string(b) {
@@ -141,14 +142,14 @@ func TestAdapterRoundTrip(t *testing.T) {
 		}
 		scope(t, func() { compare(t, "output", back.Forward(ids()), m.Forward(ids()), 0) })
 	}
-	if got, err := BaseDir("testdata/llama"); err != nil || got != "testdata/llama" {
+	if got, err := peft.BaseDir("testdata/llama"); err != nil || got != "testdata/llama" {
 		t.Errorf("base of a whole model: %q, %v", got, err)
 	}
 }
 
 // A critic starts from a policy's adapter with its value head at zero.
 func TestCriticFromPolicyAdapter(t *testing.T) {
-	policy, dir, _ := saved(t, model.LMHead, LoRA{Rank: 2, Alpha: 2})
+	policy, dir, _ := saved(t, model.LMHead, peft.LoRA{Rank: 2, Alpha: 2})
 	critic, err := LoadAdapter(policy, dir, model.ValueHead)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +166,7 @@ func TestCriticFromPolicyAdapter(t *testing.T) {
 func TestAdapterMistakes(t *testing.T) {
 	edit := func(key string, value any) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
-			path := filepath.Join(dir, AdapterConfigFile)
+			path := filepath.Join(dir, peft.ConfigFile)
 			var all map[string]any
 			text, err := os.ReadFile(path)
 			if err == nil {
@@ -187,43 +188,43 @@ func TestAdapterMistakes(t *testing.T) {
 		do   func(*testing.T, string)
 		want []string
 	}{
-		{"dora", model.LMHead, edit("use_dora", true), []string{AdapterConfigFile, "use_dora true is not supported"}},
-		{"ranks", model.LMHead, edit("rank_pattern", map[string]int{"q_proj": 4}), []string{AdapterConfigFile, `rank_pattern {"q_proj":4} is not supported`}},
-		{"pissa", model.LMHead, edit("init_lora_weights", "pissa"), []string{AdapterConfigFile, `init_lora_weights "pissa" is not supported`}},
-		{"bias", model.LMHead, edit("bias", "all"), []string{AdapterConfigFile, `bias "all"`}},
+		{"dora", model.LMHead, edit("use_dora", true), []string{peft.ConfigFile, "use_dora true is not supported"}},
+		{"ranks", model.LMHead, edit("rank_pattern", map[string]int{"q_proj": 4}), []string{peft.ConfigFile, `rank_pattern {"q_proj":4} is not supported`}},
+		{"pissa", model.LMHead, edit("init_lora_weights", "pissa"), []string{peft.ConfigFile, `init_lora_weights "pissa" is not supported`}},
+		{"bias", model.LMHead, edit("bias", "all"), []string{peft.ConfigFile, `bias "all"`}},
 		{"some layers", model.LMHead, edit("layers_to_transform", []int{0}), []string{"layers_to_transform [0] is not supported"}},
 		{"a field of tomorrow", model.LMHead, edit("use_magic", 0.5), []string{"use_magic 0.5 is not supported"}},
 		{"embeddings", model.LMHead, edit("modules_to_save", []string{"embed_tokens"}), []string{`modules_to_save "embed_tokens"`}},
 		{"kind", model.LMHead, edit("peft_type", "IA3"), []string{`peft_type "IA3"`}},
 		{"task", model.LMHead, edit("task_type", "SEQ_2_SEQ_LM"), []string{`task_type "SEQ_2_SEQ_LM"`}},
-		{"regex", model.LMHead, edit("target_modules", ".*_proj"), []string{AdapterConfigFile, "target_modules", `".*_proj"`}},
-		{"rank", model.LMHead, edit("r", 5), []string{AdapterFile, "lora_A.weight has shape [4 16]", "ask for [5 16]"}},
-		{"rank type", model.LMHead, edit("r", "four"), []string{AdapterConfigFile, "r of type int"}},
-		{"rank 0", model.LMHead, edit("r", 0), []string{AdapterConfigFile, "rank 0"}},
-		{"huge rank", model.LMHead, edit("r", 1<<40), []string{AdapterConfigFile, "rank 1099511627776"}},
-		{"fewer targets", model.LMHead, edit("target_modules", []string{"q_proj"}), []string{AdapterFile, "v_proj", "belongs to no target_modules"}},
-		{"more targets", model.LMHead, edit("target_modules", []string{"q_proj", "v_proj", "k_proj"}), []string{AdapterFile, "k_proj", "ask for it"}},
-		{"no base", model.LMHead, edit("base_model_name_or_path", "org/model"), []string{AdapterConfigFile, `base_model_name_or_path "org/model": no model folder`}},
-		{"another base", model.LMHead, edit("base_model_name_or_path", "../../models/other"), []string{AdapterFile, "base with other weights"}},
-		{"another family", model.LMHead, edit("base_model_name_or_path", "../../models/qwen2"), []string{AdapterFile, "base with other weights"}},
-		{"critic for policy", model.LMHead, nil, []string{AdapterFile, "a critic's adapter"}},
+		{"regex", model.LMHead, edit("target_modules", ".*_proj"), []string{peft.ConfigFile, "target_modules", `".*_proj"`}},
+		{"rank", model.LMHead, edit("r", 5), []string{peft.WeightFile, "lora_A.weight has shape [4 16]", "ask for [5 16]"}},
+		{"rank type", model.LMHead, edit("r", "four"), []string{peft.ConfigFile, "r of type int"}},
+		{"rank 0", model.LMHead, edit("r", 0), []string{peft.ConfigFile, "rank 0"}},
+		{"huge rank", model.LMHead, edit("r", 1<<40), []string{peft.ConfigFile, "rank 1099511627776"}},
+		{"fewer targets", model.LMHead, edit("target_modules", []string{"q_proj"}), []string{peft.WeightFile, "v_proj", "belongs to no target_modules"}},
+		{"more targets", model.LMHead, edit("target_modules", []string{"q_proj", "v_proj", "k_proj"}), []string{peft.WeightFile, "k_proj", "ask for it"}},
+		{"no base", model.LMHead, edit("base_model_name_or_path", "org/model"), []string{peft.ConfigFile, `base_model_name_or_path "org/model": no model folder`}},
+		{"another base", model.LMHead, edit("base_model_name_or_path", "../../models/other"), []string{peft.WeightFile, "base with other weights"}},
+		{"another family", model.LMHead, edit("base_model_name_or_path", "../../models/qwen2"), []string{peft.WeightFile, "base with other weights"}},
+		{"critic for policy", model.LMHead, nil, []string{peft.WeightFile, "a critic's adapter"}},
 		{"not JSON", model.LMHead, func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, AdapterConfigFile), []byte("{"), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, peft.ConfigFile), []byte("{"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{AdapterConfigFile, "unexpected end"}},
+		}, []string{peft.ConfigFile, "unexpected end"}},
 		{"cut", model.LMHead, func(t *testing.T, dir string) {
-			if err := os.Truncate(filepath.Join(dir, AdapterFile), 2000); err != nil {
+			if err := os.Truncate(filepath.Join(dir, peft.WeightFile), 2000); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{AdapterFile, "cut short"}},
+		}, []string{peft.WeightFile, "cut short"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			head := c.head
 			if c.do == nil {
 				head = model.ValueHead
 			}
-			m, dir, base := saved(t, head, LoRA{Rank: 4, Alpha: 4, Targets: []string{"q_proj", "v_proj"}})
+			m, dir, base := saved(t, head, peft.LoRA{Rank: 4, Alpha: 4, Targets: []string{"q_proj", "v_proj"}})
 			if err := os.CopyFS(filepath.Join(filepath.Dir(base), "qwen2"), os.DirFS("testdata/qwen2")); err != nil {
 				t.Fatal(err)
 			}
@@ -264,5 +265,29 @@ func other(t *testing.T, m *Model, dir string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDigestOfFile: the digest that libtorch computes is the one that
+// peft.DigestOf reads from the file, also of a base in bfloat16.
+func TestDigestOfFile(t *testing.T) {
+	for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16} {
+		m := load(t, "qwen2", dtype)
+		want, err := m.digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors, err := m.Tensors(dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := safetensors.WriteModel(dir, tensors); err != nil {
+			t.Fatal(err)
+		}
+		got, err := peft.DigestOf(m.Config, open(t, filepath.Join(dir, safetensors.SingleFile)))
+		if err != nil || got != want {
+			t.Errorf("%v: %v, want %v (%v)", dtype, got, want, err)
+		}
 	}
 }

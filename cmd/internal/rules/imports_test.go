@@ -24,10 +24,10 @@ const (
 
 // shared are the packages of runtime that need no native library and that the
 // other rooms may use.
-var shared = []string{"runtime/model", "runtime/safetensors", "runtime/tokenizer", "runtime/chat", "runtime/traj", "runtime/jsonl", "runtime/manifest"}
+var shared = []string{"runtime/model", "runtime/safetensors", "runtime/tokenizer", "runtime/chat", "runtime/traj", "runtime/jsonl", "runtime/manifest", "runtime/peft", "runtime/bounded"}
 
 // records are those that the rooms without models may use: text in, text out.
-var records = []string{"runtime/jsonl", "runtime/traj", "runtime/chat"}
+var records = []string{"runtime/jsonl", "runtime/traj", "runtime/chat", "runtime/bounded"}
 
 // rooms says, for everything below a path, which packages of this module it may
 // depend on, directly or not, and which native libraries it may link.
@@ -45,6 +45,8 @@ var rooms = []struct {
 	{path: "runtime/traj", may: shared, pureGo: true},
 	{path: "runtime/jsonl", may: shared, pureGo: true},
 	{path: "runtime/manifest", may: shared, pureGo: true},
+	{path: "runtime/peft", may: shared, pureGo: true},
+	{path: "runtime/bounded", may: shared, pureGo: true},
 	{path: "train", may: append([]string{"train", "math/step"}, shared...), native: []string{gotch}},
 	{path: "train/data", may: append([]string{"train/data", "math/step"}, shared...), pureGo: true},
 	{path: "train/track", may: []string{"train/track"}, pureGo: true},

@@ -134,7 +134,7 @@ func Reference(tb testing.TB, dir string, head model.Head, ids []int) [][]float3
 	for i, id := range ids {
 		wide[i] = int64(id)
 	}
-	out, err := reference.Forward(tb.Context(), c, head, weights, wide)
+	out, err := reference.Forward(tb.Context(), reference.Model{Config: c, Head: head, Weights: weights}, wide)
 	must(tb, err)
 	return out
 }
