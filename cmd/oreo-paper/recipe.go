@@ -77,15 +77,14 @@ type alfworldRecipe struct {
 // settings are keys of a training run.
 type settings map[string]string
 
-// standard leaves room at every stage, and one seed of the mathematics part needs
-// about ten minutes of one core.
+// standard needs about a quarter of an hour of one core for one seed of the
+// mathematics part.
 //
 // Annotators use the right rule of an animal in 5 to 90 % of the cases, log-odds
 // of -2.9 to 2.2. Among right answers a wrong rule is half as frequent (Agree), so
 // that rejection sampling moves the log-odds by log 2 = 0.7 at most. At the optimum
 // of Eq. 9 with its KL term, a rule that gains dQ in reward moves them by 2 beta dQ
-// / (2 beta² + alpha), here 6.7 dQ with dQ up to 1/2: less than all the way, and
-// further in every round.
+// / (2 beta² + alpha), here 10 dQ with dQ up to 1/2.
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{

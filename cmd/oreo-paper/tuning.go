@@ -137,7 +137,7 @@ func (e *experiment) try(ctx context.Context, method, name string, point setting
 		return t, err
 	}
 	for _, group := range groups {
-		x, err := e.results(name, group, 0)
+		x, err := e.results(source{policy: name}, group)
 		if err != nil {
 			return t, err
 		}
