@@ -10,9 +10,9 @@
 // the last digit of a logit turns it, and the searches part. So that what parted
 // is still compared fairly, ratios are given both in all and per token drawn.
 //
-// Answers are cut after 48 tokens and 2 steps, so that 20 questions take about an
-// hour of one core. Searches to the end, -steps 20 -tokens 256, take many, and
-// favour us: the more steps, the more is recomputed.
+// Five questions and answers of at most 128 tokens in 6 steps take about an hour of
+// one core. The whole measure, -questions 20 -steps 20 -tokens 256, takes many. Short
+// answers favour the peers: the more steps, the more there is to recompute.
 //
 // Its last line is "ratio bench-search X": the geometric mean over the widths of
 // the first peer's ratios per token; those in all and the other peer's stand above.
@@ -66,9 +66,9 @@ func parse() (config, error) {
 	flag.StringVar(&c.problems, "problems", gsm8k(), "JSONL `file` of {question}")
 	flag.StringVar(&peers, "peer", "recompute,llama", "peers")
 	flag.StringVar(&widths, "b", "3,5,7", "widths B; B = 1 is always there, for the tokens")
-	flag.IntVar(&c.questions, "questions", 20, "questions, from the start of the file")
-	flag.IntVar(&c.steps, "steps", 2, "most steps of an answer")
-	flag.IntVar(&c.tokens, "tokens", 48, "most tokens of an answer")
+	flag.IntVar(&c.questions, "questions", 5, "questions, from the start of the file")
+	flag.IntVar(&c.steps, "steps", 6, "most steps of an answer")
+	flag.IntVar(&c.tokens, "tokens", 128, "most tokens of an answer")
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
 	flag.Parse()
 	c.peers = strings.Split(peers, ",")
