@@ -47,13 +47,11 @@ func (e *experiment) alfworldStages() []stage.Stage {
 
 // alfworldBase leads to the episodes that every method learns from.
 func (e *experiment) alfworldBase() []stage.Stage {
-	samples := slices.Concat(e.rollout("games/train", samplesFile("sft"), e.alfworld.samples, e.alfworld.turns), e.sampling("sft"))
-	if e.games != "" {
-		samples = append(samples, "--limit", number(e.alfworld.sampled))
-	}
-	stages := []stage.Stage{
-		{Title: "take the agent that all seeds start from", Product: "sft", InGo: e.takeAgent},
-		{Title: "make games", Product: "games/valid_unseen", Commands: e.generate("games", e.alfworld.objects, e.alfworld.sampled, e.alfworld.seen, e.alfworld.unseen)},
+	samples := slices.Concat(e.rollout("games/train", samplesFile("sft"), e.alfworld.samples, e.alfworld.turns), e.sampling("sft"), []string{"--limit", number(e.alfworld.sampled)})
+	stages := []stage.Stage{{Title: "take the agent that all seeds start from", Product: "sft", InGo: e.takeAgent}}
+	if e.games == "" {
+		stages = append(stages, stage.Stage{Title: "make games", Product: "games/valid_unseen",
+			Commands: e.generate("games", e.alfworld.objects, e.alfworld.sampled, e.alfworld.seen, e.alfworld.unseen)})
 	}
 	stages = append(stages, e.pretended(samplesFile("sft"), stage.Stage{Title: "collect episodes of sft", Product: samplesFile("sft"), Commands: [][]string{samples}})...)
 	return append(stages, e.pair("alfworld"))

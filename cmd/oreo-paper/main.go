@@ -87,6 +87,9 @@ func configured(c *urfave.Context) (*paper, error) {
 		p.recipe = tiny()
 	}
 	p.threads, p.games = c.Int("threads"), c.String("games")
+	if a := &p.alfworld; p.games != "" { // full rooms: the paper's limit
+		a.turns, a.expertTurns, a.model.positions = 40, 40, 4096
+	}
 	switch {
 	case p.seeds < 1:
 		return nil, cli.Usagef("--seeds is %d, want 1 or more", p.seeds)

@@ -182,10 +182,11 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 
 func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) error {
 	m, levels := p.math, p.levelNames()
-	page.Heading("Mathematics").Text(fmt.Sprintf("Word problems of %d lines (easy) and %d lines (hard) from the program's own generator. "+
-		"Annotators work some lines by parts and some in the head; a small model can do only the first reliably, and the reward at the end alone tells it so. "+
-		"A base model learns both habits evenly on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level, once. "+
-		"Measured on %d problems of each level with math/grade; %d of them for beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
+	page.Heading("Mathematics").Text(fmt.Sprintf("Problems of %d steps (easy) and %d steps (hard) from the program's own generator: in each step one of two rules is right, which depends on the animal on a card and is nowhere stated. "+
+		"Annotators use the right rule in %.0f to %.0f %% of the cases, depending on the animal; on %.0f %% of the cards a wrong rule does no harm; the reward at the end alone tells which rules are right. "+
+		"A base model learns to follow both rules on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level. "+
+		"Measured on %d problems of each level with math/grade; on %d of them with beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
+		100*slices.Min(m.problems.Knowledge), 100*slices.Max(m.problems.Knowledge), 100*m.problems.Agree,
 		m.school, m.annotated, m.samples, m.sampled, m.tested, m.searched))
 	if err := s.table(page, "Table 1: methods", runs, slices.Concat([]string{"sft"}, mathMethods), levels); err != nil {
 		return err

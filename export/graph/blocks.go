@@ -31,7 +31,8 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 		return make([]string, 3), 0, 0
 	}
 	out, width = w.shape()[0], w.shape()[1]
-	bits, perRow := b.bits(name), quant.Blocks(width)
+	bits := b.bits(name)
+	perRow := quant.Blocks(width, bits)
 	scales := make([]float32, out*perRow)
 	zeros := make([]byte, out*quant.ZeroBytes(width, bits))
 	inputs = []string{name + ".codes", name + ".scales", name + ".zeros"}
@@ -39,7 +40,7 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 	if x := b.src.Inputs[names[0]]; bits == 4 && x != nil {
 		calibration = quant.Calibrate(x)
 	}
-	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block * bits / 8}, func(to io.Writer) error {
+	b.initializer(inputs[0], onnx.TensorProto_UINT8, []int{out, perRow, quant.Block(width, bits) * bits / 8}, func(to io.Writer) error {
 		return quantise(to, w, calibration, bits, scales, zeros)
 	})
 	b.initializer(inputs[1], onnx.TensorProto_FLOAT, []int{out, perRow}, func(to io.Writer) error {
@@ -54,10 +55,10 @@ func (b *builder) blocks(names ...string) (inputs []string, out, width int) {
 
 // blockTable stores the embeddings [V, C] quantised, and returns the inputs of
 // GatherBlockQuantized. A tied head uses the same bytes: the operators differ only
-// in the shape they give the codes, [V, C] here and [V, blocks, Block] there.
+// in the shape they give the codes, [V, C] here and [V, blocks, block] there.
 func (b *builder) blockTable(name string) []string {
-	if b.err == nil && b.c.Hidden%quant.Block != 0 {
-		b.err = fmt.Errorf("hidden_size %d is not a multiple of %d, which %s needs: export as fp32 or fp16", b.c.Hidden, quant.Block, b.p)
+	if b.err == nil && b.c.Hidden%quant.Smallest != 0 {
+		b.err = fmt.Errorf("hidden_size %d is not a multiple of %d, which %s needs: export as fp32 or fp16", b.c.Hidden, quant.Smallest, b.p)
 	}
 	inputs, out, width := b.blocks(name)
 	flat := name + ".table"
@@ -80,7 +81,7 @@ func (b *builder) blockTable(name string) []string {
 // over the processors.
 func quantise(to io.Writer, w stack, calibration *quant.Calibration, bits int, scales []float32, zeros []byte) error {
 	out, width := w.shape()[0], w.shape()[1]
-	perRow, codeBytes, zeroBytes := quant.Blocks(width), quant.CodeBytes(width, bits), quant.ZeroBytes(width, bits)
+	perRow, codeBytes, zeroBytes := quant.Blocks(width, bits), quant.CodeBytes(width, bits), quant.ZeroBytes(width, bits)
 	together := max(chunk/width, 1) // rows read at a time
 	for from := 0; from < out; from += together {
 		last := min(from+together, out)

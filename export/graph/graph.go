@@ -39,7 +39,7 @@ const MaxTable = 32768
 type Precision string
 
 // FP32 and FP16 compute in that type. Int8 and Int4 quantise embeddings and
-// linear layers in blocks of 32 weights and compute in float32.
+// linear layers in blocks of 64 or 32 weights and compute in float32.
 const (
 	FP32 Precision = "fp32"
 	FP16 Precision = "fp16"
@@ -110,7 +110,7 @@ func (b *builder) embed() string {
 	var x string
 	if b.quantised() {
 		x = b.contrib(path, "GatherBlockQuantized", b.blockTable(model.EmbedName),
-			attrInt("bits", 8), attrInt("block_size", quant.Block), attrInt("gather_axis", 0), attrInt("quantize_axis", 1))
+			attrInt("bits", 8), attrInt("block_size", int64(quant.Block(b.c.Hidden, 8))), attrInt("gather_axis", 0), attrInt("quantize_axis", 1))
 	} else {
 		x = b.node(path, "Gather", in(b.table(model.EmbedName, b.t), manifest.InputIDs))
 	}
@@ -294,7 +294,7 @@ func (b *builder) matMulNBits(path, x string, names ...string) string {
 	inputs, out, width := b.blocks(names...)
 	return b.contrib(path, "MatMulNBits", append(in(x), inputs...),
 		attrInt("K", int64(width)), attrInt("N", int64(out)), attrInt("bits", int64(b.bits(names[0]))),
-		attrInt("block_size", quant.Block), attrInt("accuracy_level", 4))
+		attrInt("block_size", int64(quant.Block(width, b.bits(names[0])))), attrInt("accuracy_level", 4))
 }
 
 func cacheName(name string, l int) string { return fmt.Sprintf("%s.%d", name, l) }

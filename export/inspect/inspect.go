@@ -238,7 +238,7 @@ func (o operation) check(c *model.Config) string {
 	case "TensorScatter":
 		return is("axis", 2)
 	case "GatherBlockQuantized":
-		return is("block_size", 32) + is("bits", 8)
+		return is("block_size", 32, 64) + is("bits", 8)
 	case "MatMulNBits":
 		return is("K", c.Hidden, q, c.Intermediate) + is("N", c.Hidden, q, kv, q+2*kv, c.Intermediate, c.Vocab)
 	}

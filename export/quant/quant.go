@@ -1,6 +1,6 @@
 // Package quant rounds weights to 8 or 4 bits in blocks, in the layout of
 // onnxruntime's MatMulNBits: a weight x of a block is scale * (q - zero), with
-// one float32 scale and one integer zero for 32 neighbours of a row.
+// one float32 scale and one integer zero for the neighbours of a row in it.
 package quant
 
 import (
@@ -8,30 +8,44 @@ import (
 	"slices"
 )
 
-// Block is the number of weights that share a scale.
-const Block = 32
+// Smallest is the length of the shortest blocks.
+const Smallest = 32
+
+// Block is the number of weights that share a scale in rows of that many columns.
+// At 8 bits it is 64 where that divides a row: it decodes a tenth to a fifth faster
+// than 32, and costs SmolLM2-135M a mean KL of 0.008 instead of 0.005.
+func Block(columns, bits int) int {
+	if bits == 8 && columns%64 == 0 {
+		return 64
+	}
+	return Smallest
+}
 
 // Blocks is how many blocks a row of that many columns has; the last one may be
 // partly empty.
-func Blocks(columns int) int { return (columns + Block - 1) / Block }
+func Blocks(columns, bits int) int {
+	size := Block(columns, bits)
+	return (columns + size - 1) / size
+}
 
-// CodeBytes is the packed size of one row: Block codes of bits each per block.
-func CodeBytes(columns, bits int) int { return Blocks(columns) * Block * bits / 8 }
+// CodeBytes is the packed size of one row: a code of bits for each place of a block.
+func CodeBytes(columns, bits int) int { return Blocks(columns, bits) * Block(columns, bits) * bits / 8 }
 
 // ZeroBytes is the packed size of a row's zeros: bits each, rounded up to bytes.
-func ZeroBytes(columns, bits int) int { return (Blocks(columns)*bits + 7) / 8 }
+func ZeroBytes(columns, bits int) int { return (Blocks(columns, bits)*bits + 7) / 8 }
 
 // Row quantises one row into codes [CodeBytes], scales [Blocks] and zeros
 // [ZeroBytes], which must be zeroed. Two 4-bit numbers share a byte, the first in
 // its low half. With a calibration, nil for none, 4-bit rounding looks at what it
 // does to the layer's output, and overwrites row with working values.
 func Row(row []float32, c *Calibration, bits int, codes []byte, scales []float32, zeros []byte) {
-	per := Block * bits / 8
+	size := Block(len(row), bits)
+	per := size * bits / 8
 	if bits != 4 {
 		c = nil
 	}
 	for b := range scales {
-		from, to := b*Block, min((b+1)*Block, len(row))
+		from, to := b*size, min((b+1)*size, len(row))
 		block, counts := row[from:to], ones[:to-from]
 		if c != nil {
 			counts = c.importance[from:to]
@@ -39,7 +53,7 @@ func Row(row []float32, c *Calibration, bits int, codes []byte, scales []float32
 		scale, zero := fit(block, counts, bits)
 		scales[b] = scale
 		put(zeros, b, zero, bits)
-		for i := range Block {
+		for i := range size {
 			code := zero // padding stands for 0
 			if i < len(block) {
 				code = round(block[i], scale, zero, bits)
@@ -52,7 +66,7 @@ func Row(row []float32, c *Calibration, bits int, codes []byte, scales []float32
 	}
 }
 
-var ones = slices.Repeat([]float32{1}, Block)
+var ones = slices.Repeat([]float32{1}, 64)
 
 func put(packed []byte, i int, code uint8, bits int) {
 	if bits == 8 {

@@ -20,24 +20,25 @@ func unpack(columns, bits int, codes []byte, scales []float32, zeros []byte) []f
 		return float32(packed[i/2] >> 4)
 	}
 	out := make([]float32, columns)
+	size := Block(columns, bits)
 	for i := range out {
-		out[i] = scales[i/Block] * (number(codes, i) - number(zeros, i/Block))
+		out[i] = scales[i/size] * (number(codes, i) - number(zeros, i/size))
 	}
 	return out
 }
 
 func quantise(row []float32, c *Calibration, bits int) []float32 {
 	codes, zeros := make([]byte, CodeBytes(len(row), bits)), make([]byte, ZeroBytes(len(row), bits))
-	scales := make([]float32, Blocks(len(row)))
+	scales := make([]float32, Blocks(len(row), bits))
 	Row(slices.Clone(row), c, bits, codes, scales, zeros)
 	return unpack(len(row), bits, codes, scales, zeros)
 }
 
 func TestSizes(t *testing.T) {
 	for _, c := range []struct{ columns, bits, blocks, codes, zeros int }{
-		{32, 8, 1, 32, 1}, {33, 8, 2, 64, 2}, {32, 4, 1, 16, 1}, {96, 4, 3, 48, 2}, {1, 4, 1, 16, 1},
+		{32, 8, 1, 32, 1}, {33, 8, 2, 64, 2}, {32, 4, 1, 16, 1}, {96, 4, 3, 48, 2}, {1, 4, 1, 16, 1}, {64, 8, 1, 64, 1}, {192, 8, 3, 192, 3}, {192, 4, 6, 96, 3},
 	} {
-		if b, n, z := Blocks(c.columns), CodeBytes(c.columns, c.bits), ZeroBytes(c.columns, c.bits); b != c.blocks || n != c.codes || z != c.zeros {
+		if b, n, z := Blocks(c.columns, c.bits), CodeBytes(c.columns, c.bits), ZeroBytes(c.columns, c.bits); b != c.blocks || n != c.codes || z != c.zeros {
 			t.Errorf("%+v: %d blocks, %d and %d bytes", c, b, n, z)
 		}
 	}
@@ -47,14 +48,15 @@ func TestSizes(t *testing.T) {
 // (and a little where the zero itself was rounded), for rows of any length.
 func TestError(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, columns := range []int{1, 31, 32, 33, 96, 200} {
+	for _, columns := range []int{1, 31, 32, 33, 96, 192, 200} {
 		row := make([]float32, columns)
 		for i := range row {
 			row[i] = float32(rng.NormFloat64())
 		}
 		got := quantise(row, nil, 8)
 		for i := range row {
-			block := row[i/Block*Block : min((i/Block+1)*Block, columns)]
+			from := i / Block(columns, 8) * Block(columns, 8)
+			block := row[from:min(from+Block(columns, 8), columns)]
 			step := (max(slices.Max(block), 0) - min(slices.Min(block), 0)) / 255
 			if d := math.Abs(float64(got[i] - row[i])); d > 1.01*float64(step) {
 				t.Errorf("%d columns: weight %d is %v for %v, step %v", columns, i, got[i], row[i], step)
@@ -96,16 +98,16 @@ func TestSearch(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	var plain, searched, even, focused float64
 	for range 200 {
-		row, importance := make([]float32, Block), make([]float32, Block)
+		row, importance := make([]float32, Smallest), make([]float32, Smallest)
 		for i := range row {
 			row[i] = float32(rng.NormFloat64())
 			importance[i] = 0.01
 		}
-		importance[rng.IntN(Block)] = 10
+		importance[rng.IntN(Smallest)] = 10
 		lo, hi := min(slices.Min(row), 0), max(slices.Max(row), 0)
 		scale := (hi - lo) / 15
 		zero := uint8(math.Round(float64(-lo / scale)))
-		without, with := quantise(row, nil, 4), quantise(row, &Calibration{importance: importance, factors: identity(Block)}, 4)
+		without, with := quantise(row, nil, 4), quantise(row, &Calibration{importance: importance, factors: identity(Smallest)}, 4)
 		for i, x := range row {
 			d := float64(x - scale*(float32(round(x, scale, zero, 4))-float32(zero)))
 			plain += d * d

@@ -14,23 +14,23 @@ type Rule int
 
 // The two rules.
 const (
-	First  Rule = iota // the first number
-	Second             // the second one
+	Left  Rule = iota // the left number
+	Right             // the right one
 )
 
 // CardsConfig says which problems about cards are made: chains of steps in which
 // each step has a decision of its own.
 //
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card has an animal
-// and two numbers and moves the piece on by one of them, by the first or by the
-// second, which depends on the animal and is nowhere written. A solution has a line
-// for each card, with a small letter if the first number is to count and a capital
-// if the second one is:
+// and two numbers and moves the piece on by one of them, by the left or by the
+// right one, which depends on the animal and is nowhere written. A solution has a line
+// for each card, with a small letter and < if the left number is to count, a capital
+// and > if the right one is:
 //
 //	Cards: fox3:5 owl4:1. Where to from 2?
 //
-//	Fox+5=7
-//	owl+4=1
+//	Fox>5=7
+//	owl<4=1
 //	#### 1
 //
 // Annotators know the rules of some animals better than those of others
@@ -66,7 +66,7 @@ func (c CardsConfig) Validate() error {
 }
 
 // animals in the order of their knowledge, two of each: the first of a pair goes
-// by the first number, the other by the second one.
+// by the left number, the other by the right one.
 var animals = strings.Fields("ant ape bat bear bee boar cat cod cow crab crow deer dog dove duck eel elk emu ewe finch " +
 	"fish fly foal fox frog goat hare hawk hen jay kid lamb lark lion lynx mole moth mule newt owl " +
 	"ox pig pony puma ram rat seal shark slug swan tick toad trout viper wasp wolf worm wren yak zebra")
@@ -88,18 +88,18 @@ type Card struct {
 
 // Moves says how far a card moves the piece by a rule.
 func (c Card) Moves(r Rule) int {
-	if r == Second {
+	if r == Right {
 		return c.B
 	}
 	return c.A
 }
 
-// named is the animal's name as a line writes it that goes by a rule.
-func (c Card) named(r Rule) string {
-	if r == Second {
-		return strings.ToUpper(c.Animal[:1]) + c.Animal[1:]
+// takenBy is the beginning of a line that goes by a rule.
+func (c Card) takenBy(r Rule) string {
+	if r == Right {
+		return strings.ToUpper(c.Animal[:1]) + c.Animal[1:] + ">"
 	}
-	return c.Animal
+	return c.Animal + "<"
 }
 
 const (
@@ -127,7 +127,7 @@ func (p CardsProblem) Solve(rules []Rule) string {
 	for i, card := range p.Cards {
 		n := card.Moves(rules[i])
 		at = (at + n) % fields
-		fmt.Fprintf(&b, "%s+%d=%d\n", card.named(rules[i]), n, at)
+		fmt.Fprintf(&b, "%s%d=%d\n", card.takenBy(rules[i]), n, at)
 	}
 	fmt.Fprintf(&b, "%s%d", answerMark, at)
 	return b.String()
@@ -220,7 +220,7 @@ func (c CardsConfig) knowledge(k int) float64 {
 var (
 	cardsQuestion = regexp.MustCompile(`^Cards: (\S.*)\. Where to from (\d)\?\s*$`)
 	cardText      = regexp.MustCompile(`^([a-z]+)(\d):(\d)$`)
-	cardLine      = regexp.MustCompile(`^([A-Za-z]+)\+(\d)=(\d)$`)
+	cardLine      = regexp.MustCompile(`^([A-Za-z]+[<>])(\d)=(\d)$`)
 )
 
 // ParseCards reads a question about cards back into start and cards. ok is false
@@ -259,8 +259,8 @@ func (p CardsProblem) CheckSteps(solution string) []bool {
 			card := p.Cards[i]
 			n := card.Moves(ruleOf[card.Animal])
 			at = (at + n) % fields
-			named := m[1] == card.named(First) && card.Moves(First) == n || m[1] == card.named(Second) && card.Moves(Second) == n
-			right[i] = named && digit(m[2]) == n && digit(m[3]) == at
+			taken := m[1] == card.takenBy(Left) && card.Moves(Left) == n || m[1] == card.takenBy(Right) && card.Moves(Right) == n
+			right[i] = taken && digit(m[2]) == n && digit(m[3]) == at
 		}
 		if !right[i] {
 			break

@@ -27,7 +27,7 @@ func generateCards(t *testing.T, cfg CardsConfig, n int) []CardsProblem {
 }
 
 // The answer follows from the words of the question, every second animal of the
-// alphabet going by the second number.
+// alphabet going by the right number.
 func TestCardsAnswersFollowFromTheWords(t *testing.T) {
 	cards := regexp.MustCompile(`([a-z]+)(\d):(\d)`)
 	if !slices.IsSorted(animals) || len(animals) != 60 {
@@ -50,7 +50,7 @@ func TestCardsSolve(t *testing.T) {
 	if !ok {
 		t.Fatal("the question is not read")
 	}
-	if got, want := p.Solve([]Rule{Second, First, First}), "Fox+5=7\nowl+4=1\nant+9=0\n#### 0"; got != want {
+	if got, want := p.Solve([]Rule{Right, Left, Left}), "Fox>5=7\nowl<4=1\nant<9=0\n#### 0"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -70,22 +70,22 @@ func TestParseCards(t *testing.T) {
 }
 
 func TestCheckStepsOfCards(t *testing.T) {
-	// Ants go by the first number, apes and bears by the second one.
+	// Ants go by the left number, apes and bears by the right one.
 	check, ok := Checker("Cards: ape3:5 ant9:9 bear1:4. Where to from 2?")
 	if !ok {
 		t.Fatal("no checker")
 	}
 	for solution, want := range map[string][]bool{
-		"Ape+5=7\nant+9=6\nBear+4=0\n#### 0":          {true, true, true, true},
-		"Ape+5=7\nAnt+9=6\nBear+4=0\n#### 0\n":        {true, true, true, true}, // both rules agree
-		"ape+3=5\nant+9=4\nBear+4=8\n#### 8":          {false, false, false, false},
-		"Ape+5=7\nant+9=5\nBear+4=9\n#### 9":          {true, false, false, false}, // moved wrongly
-		"Ape+5=7\nBear+4=1":                           {true, false},               // a card is left out
-		"Ape+5=7\nANT+9=6":                            {true, false},
-		"Ape+5=7\n#### 7":                             {true, false},
-		"Ape+5=7\nant+9=6\nBear+4=0\n#### 1":          {true, true, true, false},
-		"Ape+5=7\nant+9=6\nBear+4=0\nOwl+4=4\n#### 4": {true, true, true, false, false},
-		"Ape+5=7\nant+9=6\nBear+4=0\n#### 0\nyes":     {true, true, true, true, false},
+		"Ape>5=7\nant<9=6\nBear>4=0\n#### 0":          {true, true, true, true},
+		"Ape>5=7\nAnt>9=6\nBear>4=0\n#### 0\n":        {true, true, true, true}, // both rules agree
+		"ape<3=5\nant<9=4\nBear>4=8\n#### 8":          {false, false, false, false},
+		"Ape>5=7\nant<9=5\nBear>4=9\n#### 9":          {true, false, false, false}, // moved wrongly
+		"Ape>5=7\nBear>4=1":                           {true, false},               // a card is left out
+		"Ape>5=7\nAnt<9=6":                            {true, false},
+		"Ape>5=7\n#### 7":                             {true, false},
+		"Ape>5=7\nant<9=6\nBear>4=0\n#### 1":          {true, true, true, false},
+		"Ape>5=7\nant<9=6\nBear>4=0\nOwl>4=4\n#### 4": {true, true, true, false, false},
+		"Ape>5=7\nant<9=6\nBear>4=0\n#### 0\nyes":     {true, true, true, true, false},
 		"": {false},
 	} {
 		if got := check(solution); !slices.Equal(got, want) {
@@ -112,10 +112,10 @@ func TestSharesOfCards(t *testing.T) {
 		for i, card := range p.Cards {
 			c := counts[card.Animal]
 			c.n, n = c.n+1, n+1
-			if strings.HasPrefix(lines[i], card.named(ruleOf[card.Animal])+"+") {
+			if strings.HasPrefix(lines[i], card.takenBy(ruleOf[card.Animal])) {
 				c.known++
 			}
-			if counts[card.Animal] = c; card.Moves(First) == card.Moves(Second) {
+			if counts[card.Animal] = c; card.Moves(Left) == card.Moves(Right) {
 				agree++
 			}
 		}

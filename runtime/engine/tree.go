@@ -150,6 +150,9 @@ func (e *Engine) settle(jobs []*running) (trees [][]*running, rows []*running, e
 			trees = append(trees, group)
 			continue
 		}
+		if err := e.pool.Reserve(len(group)); err != nil {
+			return nil, nil, err
+		}
 		for _, j := range group {
 			if err := e.part(j.Seq); err != nil {
 				return nil, nil, err

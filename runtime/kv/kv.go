@@ -102,15 +102,22 @@ func (p *Pool) Live() int { return p.live }
 // Cap is the size of the buffers: B rows of M tokens.
 func (p *Pool) Cap() (rows, tokens int) { return len(p.slots), p.tokens }
 
+// Reserve makes room for n more rows. Asked for together they cost one copy of the
+// cache, one by one several.
+func (p *Pool) Reserve(n int) error {
+	missing := n - (len(p.slots) - p.live)
+	if missing <= 0 {
+		return nil
+	}
+	return p.resize(max(2*len(p.slots), len(p.slots)+missing), p.tokens)
+}
+
 // New returns an empty row.
 func (p *Pool) New() (*Row, error) {
-	slot := slices.Index(p.slots, nil)
-	if slot < 0 {
-		slot = len(p.slots)
-		if err := p.resize(max(2*slot, 1), p.tokens); err != nil {
-			return nil, err
-		}
+	if err := p.Reserve(1); err != nil {
+		return nil, err
 	}
+	slot := slices.Index(p.slots, nil)
 	r := &Row{slot: slot}
 	p.slots[slot] = r
 	p.live++

@@ -166,6 +166,26 @@ func TestCapacityGrowsInSteps(t *testing.T) {
 	p.Free(r)
 }
 
+// TestReserve: rows that were reserved together take one resize.
+func TestReserve(t *testing.T) {
+	p := NewPool(NewHost(small, GoMemory{}))
+	first := ok(p.New())
+	if err := p.Reserve(25); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := p.Cap()
+	rows := []*Row{first}
+	for range 25 {
+		rows = append(rows, ok(p.New()))
+	}
+	if after, _ := p.Cap(); before != 26 || after != before {
+		t.Errorf("room for %d rows, then %d", before, after)
+	}
+	for _, r := range rows {
+		p.Free(r)
+	}
+}
+
 func TestMisuseIsCaught(t *testing.T) {
 	p := NewPool(NewHost(small, GoMemory{}))
 	r := ok(p.New())
