@@ -1,6 +1,6 @@
 # make setup   find or fetch libtorch and onnxruntime, compile bin/
 # make demo    train a small model from nothing, export it, let it search (12 minutes on 2 cores)
-# make paper   the paper in miniature: tables, figures and findings over 3 seeds; QUICK=1: one seed
+# make paper   the paper in miniature: tables, figures and findings over 5 seeds; QUICK=1: one seed
 # make test    all tests
 # make check   formatting, vet, staticcheck, import directions, go.mod
 # make bench-grade bench-alfworld   speed against the Python originals, installed in .deps/

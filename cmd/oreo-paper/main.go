@@ -29,7 +29,7 @@ run side by side, each on --threads cores, and write to OUT/seed-N/PART/log.`,
 		Before:  cli.NoArgs,
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "out", Usage: "`DIR` for data, models, results, report.html and report.json", Value: "out/paper"},
-			&urfave.IntFlag{Name: "seeds", Usage: "`N` seeds, 1 to N", Value: 3},
+			&urfave.IntFlag{Name: "seeds", Usage: "`N` seeds, 1 to N", Value: 5},
 			&urfave.IntFlag{Name: "only", Usage: "run seed `N` alone and report nothing: seeds can be spread over machines that share OUT"},
 			&urfave.StringSliceFlag{Name: "part", Usage: "math, alfworld", Value: urfave.NewStringSlice(mathPart, alfworldPart)},
 			&urfave.IntFlag{Name: "jobs", Usage: "experiments at once", Value: 2},
