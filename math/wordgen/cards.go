@@ -27,10 +27,10 @@ const (
 // for each card, with a small letter and < if the left number is to count, a capital
 // and > if the right one is:
 //
-//	Cards: fox3:5 owl4:1. Where to from 2?
+//	Cards: fox3:5 hen4:1. Where to from 2?
 //
 //	Fox>5=7
-//	owl<4=1
+//	hen<4=1
 //	#### 1
 //
 // Annotators know the rules of some animals better than those of others
