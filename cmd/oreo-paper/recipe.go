@@ -24,13 +24,13 @@ type modelSize struct {
 
 type mathRecipe struct {
 	levels    []level
-	problems  wordgen.CardsConfig // but for the length
-	school    int                 // problems of each level that the base model learns from
-	annotated int                 // problems of each level that SFT learns from
-	sampled   int                 // problems of each level to sample on, new ones in each round
-	tested    int                 // of each level
-	searched  int                 // of these, for beam search
-	probed    int                 // problems of each level for the advantages
+	problems  wordgen.RingConfig // but for the length
+	school    int                // problems of each level that the base model learns from
+	annotated int                // problems of each level that SFT learns from
+	sampled   int                // problems of each level to sample on, new ones in each round
+	tested    int                // of each level
+	searched  int                // of these, for beam search
+	probed    int                // problems of each level for the advantages
 	model     modelSize
 	base, sft settings
 	samples   int // per problem
@@ -88,8 +88,8 @@ type settings map[string]string
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
-			school: 4000, annotated: 2000, sampled: 800, tested: 1000, searched: 200, probed: 30,
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.RingConfig{Equal: 0.4, Avoided: []float64{0.05, 0.2, 0.4, 0.65, 0.9}},
+			school: 4000, annotated: 2000, sampled: 400, tested: 1000, searched: 200, probed: 30,
 			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
 			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "5"},
 			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},

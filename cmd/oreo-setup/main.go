@@ -63,7 +63,7 @@ func run(ctx context.Context) error {
 	}
 	say("compiling bin/ (the first time, libtorch's bindings take a few minutes)")
 	start := time.Now()
-	if err := command(ctx, env, "go", "build", "-o", "bin/", "./cmd/oreo-train", "./cmd/oreo-export", "./cmd/oreo-run", "./cmd/oreo-demo"); err != nil {
+	if err := command(ctx, env, "go", "build", "-o", "bin/", "./cmd/oreo-train", "./cmd/oreo-export", "./cmd/oreo-run", "./cmd/oreo-demo", "./cmd/oreo-paper"); err != nil {
 		return err
 	}
 	say("compiled in %s; everything is ready", time.Since(start).Round(time.Second))
