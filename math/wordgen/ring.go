@@ -16,16 +16,17 @@ import (
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card moves it on by
 // one of two numbers. Some fields are swamps: a piece must not land there. Which
 // they are is nowhere written. A solution has a line for each card, with the number
-// chosen and the field reached:
+// chosen and the field reached; the answer is the way, field by field, so that no
+// other way has the same:
 //
-//	Cards: a3:5 b4:1. Start: 2
+//	Cards: a2:6 b4:1. Start: 9
 //
-//	a5=7
-//	b1=8
-//	#### 8
+//	a6=5
+//	b2=7
+//	#### 57
 //
-// Here field 5 must be a swamp, and so must field 1. Who chooses has to add both
-// numbers in the head; who reads the line sees where it led.
+// Here a2 and b4 lead to the swamps 1 and 9. Who chooses has to add both numbers in
+// the head; who reads the line sees where it led.
 //
 // Annotators avoid some of the swamps more often than others (Avoided), so that not
 // every annotated solution is right. Some cards have two equal numbers (Equal).
@@ -71,7 +72,7 @@ type RingProblem struct {
 	ID       string
 	Question string
 	Solution string // what an annotator wrote, who may have been wrong
-	Answer   string // the right one
+	Answer   string // the right one: the fields in the order of the way
 	Start    int    // field
 	Cards    []Card // behind the right numbers of those before, one number of each leads to a swamp, or none of two equal ones
 }
@@ -79,15 +80,16 @@ type RingProblem struct {
 // Solve writes the solution of somebody who chooses between the numbers of a card,
 // knowing where the piece stands.
 func (p RingProblem) Solve(choose func(at int, card Card) int) string {
-	var b strings.Builder
+	var lines strings.Builder
+	way := answerMark
 	at := p.Start
 	for i, card := range p.Cards {
 		n := choose(at, card)
 		at = (at + n) % fields
-		fmt.Fprintf(&b, "%c%d=%d\n", label(i), n, at)
+		fmt.Fprintf(&lines, "%c%d=%d\n", label(i), n, at)
+		way += strconv.Itoa(at)
 	}
-	fmt.Fprintf(&b, "%s%d", answerMark, at)
-	return b.String()
+	return lines.String() + way
 }
 
 func label(card int) byte { return byte('a' + card) }
@@ -145,10 +147,10 @@ func (g *Ring) draw() RingProblem {
 			card[g.rng.IntN(2)] = g.number(at, true)
 		}
 		at = (at + dry) % fields
+		p.Answer += strconv.Itoa(at)
 		p.Cards = append(p.Cards, card)
 		cards = append(cards, fmt.Sprintf("%c%d:%d", label(i), card[0], card[1]))
 	}
-	p.Answer = strconv.Itoa(at)
 	p.Question = fmt.Sprintf("Cards: %s. Start: %d", strings.Join(cards, " "), p.Start)
 	p.Solution = p.Solve(g.annotator)
 	return p
@@ -208,19 +210,20 @@ func digit(s string) int { return int(s[0] - '0') }
 
 // CheckSteps tells for each line of a solution whether the solution is right up to
 // its end: it takes the right number of the next card and moves by it; the answer
-// line follows the last card and gives the last field. After the first wrong line
-// all are wrong.
+// line follows the last card and gives the way. After the first wrong line all are
+// wrong.
 func (p RingProblem) CheckSteps(solution string) []bool {
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
 	verdicts := make([]bool, len(lines))
-	at := p.Start
+	at, way := p.Start, answerMark
 	for i, line := range lines {
 		switch m := ringLine.FindStringSubmatch(line); {
 		case i == len(p.Cards):
-			verdicts[i] = line == answerMark+strconv.Itoa(at)
+			verdicts[i] = line == way
 		case i < len(p.Cards) && m != nil:
 			n := right(at, p.Cards[i])
 			at = (at + n) % fields
+			way += strconv.Itoa(at)
 			verdicts[i] = m[1][0] == label(i) && digit(m[2]) == n && digit(m[3]) == at
 		}
 		if !verdicts[i] {
