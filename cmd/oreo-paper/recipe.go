@@ -88,7 +88,7 @@ type settings map[string]string
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 4}, {"hard", 7}}, problems: wordgen.RingConfig{Equal: 0.4, Avoided: []float64{0.1, 0.25, 0.4, 0.7, 0.9}},
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.RingConfig{Equal: 0.4, Avoided: []float64{0.05, 0.2, 0.4, 0.65, 0.9}},
 			school: 4000, annotated: 2000, sampled: 400, tested: 1000, searched: 200, probed: 30,
 			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
 			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "5"},

@@ -16,17 +16,16 @@ import (
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card moves it on by
 // one of two numbers. Some fields are swamps: a piece must not land there. Which
 // they are is nowhere written. A solution has a line for each card, with the number
-// chosen and the field reached; the answer is the way, field by field, so that no
-// other way has the same:
+// chosen and the field reached:
 //
-//	Cards: a2:6 b4:1. Start: 9
+//	Cards: a3:5 b4:1. Start: 2
 //
-//	a6=5
-//	b2=7
-//	#### 57
+//	a5=7
+//	b1=8
+//	#### 8
 //
-// Here a2 and b4 lead to the swamps 1 and 9. Who chooses has to add both numbers in
-// the head; who reads the line sees where it led.
+// Here field 5 must be a swamp, and so must field 1. Who chooses has to add both
+// numbers in the head; who reads the line sees where it led.
 //
 // Annotators avoid some of the swamps more often than others (Avoided), so that not
 // every annotated solution is right. Some cards have two equal numbers (Equal).
@@ -72,7 +71,7 @@ type RingProblem struct {
 	ID       string
 	Question string
 	Solution string // what an annotator wrote, who may have been wrong
-	Answer   string // the right one: the fields in the order of the way
+	Answer   string // the right one
 	Start    int    // field
 	Cards    []Card // behind the right numbers of those before, one number of each leads to a swamp, or none of two equal ones
 }
@@ -80,16 +79,15 @@ type RingProblem struct {
 // Solve writes the solution of somebody who chooses between the numbers of a card,
 // knowing where the piece stands.
 func (p RingProblem) Solve(choose func(at int, card Card) int) string {
-	var lines strings.Builder
-	way := answerMark
+	var b strings.Builder
 	at := p.Start
 	for i, card := range p.Cards {
 		n := choose(at, card)
 		at = (at + n) % fields
-		fmt.Fprintf(&lines, "%c%d=%d\n", label(i), n, at)
-		way += strconv.Itoa(at)
+		fmt.Fprintf(&b, "%c%d=%d\n", label(i), n, at)
 	}
-	return lines.String() + way
+	fmt.Fprintf(&b, "%s%d", answerMark, at)
+	return b.String()
 }
 
 func label(card int) byte { return byte('a' + card) }
@@ -147,10 +145,10 @@ func (g *Ring) draw() RingProblem {
 			card[g.rng.IntN(2)] = g.number(at, true)
 		}
 		at = (at + dry) % fields
-		p.Answer += strconv.Itoa(at)
 		p.Cards = append(p.Cards, card)
 		cards = append(cards, fmt.Sprintf("%c%d:%d", label(i), card[0], card[1]))
 	}
+	p.Answer = strconv.Itoa(at)
 	p.Question = fmt.Sprintf("Cards: %s. Start: %d", strings.Join(cards, " "), p.Start)
 	p.Solution = p.Solve(g.annotator)
 	return p
@@ -210,20 +208,19 @@ func digit(s string) int { return int(s[0] - '0') }
 
 // CheckSteps tells for each line of a solution whether the solution is right up to
 // its end: it takes the right number of the next card and moves by it; the answer
-// line follows the last card and gives the way. After the first wrong line all are
-// wrong.
+// line follows the last card and gives the last field. After the first wrong line
+// all are wrong.
 func (p RingProblem) CheckSteps(solution string) []bool {
 	lines := strings.Split(strings.TrimSuffix(solution, "\n"), "\n")
 	verdicts := make([]bool, len(lines))
-	at, way := p.Start, answerMark
+	at := p.Start
 	for i, line := range lines {
 		switch m := ringLine.FindStringSubmatch(line); {
 		case i == len(p.Cards):
-			verdicts[i] = line == way
+			verdicts[i] = line == answerMark+strconv.Itoa(at)
 		case i < len(p.Cards) && m != nil:
 			n := right(at, p.Cards[i])
 			at = (at + n) % fields
-			way += strconv.Itoa(at)
 			verdicts[i] = m[1][0] == label(i) && digit(m[2]) == n && digit(m[3]) == at
 		}
 		if !verdicts[i] {
