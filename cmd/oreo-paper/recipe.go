@@ -80,11 +80,11 @@ type settings map[string]string
 // standard needs about a quarter of an hour of one core for one seed of the
 // mathematics part.
 //
-// Annotators use the right rule of an animal in 5 to 90 % of the cases, log-odds
-// of -2.9 to 2.2. Among right answers a wrong rule is half as frequent (Agree), so
-// that rejection sampling moves the log-odds by log 2 = 0.7 at most. At the optimum
-// of Eq. 9 with its KL term, a rule that gains dQ in reward moves them by 2 beta dQ
-// / (2 beta² + alpha), here 10 dQ with dQ up to 1/2.
+// Annotators go round a swamp in 5 to 90 % of the cases, log-odds of -2.9 to 2.2.
+// About a fifth of the rewarded answers come from a wrong way, so that rejection
+// sampling learns bad habits with the good ones. At the optimum of Eq. 9 with its KL
+// term, a choice that gains dQ in reward moves the log-odds by
+// 2 beta dQ / (2 beta² + alpha): 10 dQ with OREO's settings, dQ below 1.
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{

@@ -18,14 +18,15 @@ import (
 // they are is nowhere written. A solution has a line for each card, with the number
 // chosen and the field reached:
 //
-//	Cards: a3:5 b4:1. Start: 2
+//	Cards: a2:6 b4:2. Start: 9
 //
-//	a5=7
-//	b1=8
-//	#### 8
+//	a6=5
+//	b2=7
+//	#### 7
 //
-// Here field 5 must be a swamp, and so must field 1. Who chooses has to add both
-// numbers in the head; who reads the line sees where it led.
+// Here a2 and b4 lead to the swamps 1 and 9. Who chooses has to add both numbers in
+// the head; who reads the line sees where it led. The answer is the last field,
+// which a wrong way may reach, too: a reward may be undeserved.
 //
 // Annotators avoid some of the swamps more often than others (Avoided), so that not
 // every annotated solution is right. Some cards have two equal numbers (Equal).
