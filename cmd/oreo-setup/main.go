@@ -63,12 +63,15 @@ func run(ctx context.Context) error {
 	}
 	say("compiling bin/ (the first time, libtorch's bindings take a few minutes)")
 	start := time.Now()
-	if err := command(ctx, env, "go", "build", "-o", "bin/", "./cmd/oreo-train", "./cmd/oreo-export", "./cmd/oreo-run", "./cmd/oreo-demo", "./cmd/oreo-paper"); err != nil {
+	if err := command(ctx, env, "go", append([]string{"build", "-o", "bin/"}, programs...)...); err != nil {
 		return err
 	}
 	say("compiled in %s; everything is ready", time.Since(start).Round(time.Second))
 	return nil
 }
+
+// programs are compiled into bin/.
+var programs = []string{"./cmd/oreo-train", "./cmd/oreo-export", "./cmd/oreo-run", "./cmd/oreo-demo", "./cmd/oreo-paper"}
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "setup: "+format+"\n", args...) }
 
