@@ -221,11 +221,11 @@ func (e *experiment) makeProblems() error {
 	for i, l := range e.math.levels {
 		cfg := e.math.problems
 		cfg.Length, cfg.Seed = l.cards, e.seed*100+uint64(i)
-		generator, err := wordgen.NewRing(cfg)
+		generator, err := wordgen.NewCards(cfg)
 		if err != nil {
 			return err
 		}
-		take := func(file string, n int, record func(wordgen.RingProblem) traj.Record) {
+		take := func(file string, n int, record func(wordgen.CardsProblem) traj.Record) {
 			problems, nextErr := generator.Next(n)
 			if err == nil {
 				err = nextErr
@@ -234,12 +234,12 @@ func (e *experiment) makeProblems() error {
 				sets[file] = append(sets[file], record(p))
 			}
 		}
-		solved := func(p wordgen.RingProblem) traj.Record {
+		solved := func(p wordgen.CardsProblem) traj.Record {
 			return traj.Record{ID: p.ID, Prompt: p.Question + "\n", Response: p.Solution, Dataset: dataset}
 		}
 		take(annotatedFile, e.math.annotated, solved)
-		take(schoolFile, e.math.school, func(p wordgen.RingProblem) traj.Record { return solved(e.atSchool(p)) })
-		asked := func(p wordgen.RingProblem) traj.Record {
+		take(schoolFile, e.math.school, func(p wordgen.CardsProblem) traj.Record { return solved(e.atSchool(p)) })
+		asked := func(p wordgen.CardsProblem) traj.Record {
 			return traj.Record{ID: p.ID, Question: p.Question, Answer: p.Answer, Dataset: dataset}
 		}
 		for k := range e.math.rounds {
@@ -261,12 +261,16 @@ func (e *experiment) makeProblems() error {
 	return nil
 }
 
-// atSchool solves a problem by numbers drawn evenly, wherever they lead.
-func (e *experiment) atSchool(p wordgen.RingProblem) wordgen.RingProblem {
+// atSchool solves a problem by rules drawn evenly, whatever the animal.
+func (e *experiment) atSchool(p wordgen.CardsProblem) wordgen.CardsProblem {
 	digest := fnv.New64a()
 	fmt.Fprint(digest, p.ID)
 	rng := rand.New(rand.NewPCG(digest.Sum64(), 0))
-	p.Solution = p.Solve(func(_ int, card wordgen.Card) int { return card[rng.IntN(2)] })
+	rules := make([]wordgen.Rule, len(p.Cards))
+	for i := range rules {
+		rules[i] = wordgen.Rule(rng.IntN(2))
+	}
+	p.Solution = p.Solve(rules)
 	return p
 }
 

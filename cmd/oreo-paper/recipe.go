@@ -24,13 +24,13 @@ type modelSize struct {
 
 type mathRecipe struct {
 	levels    []level
-	problems  wordgen.RingConfig // but for the length
-	school    int                // problems of each level that the base model learns from
-	annotated int                // problems of each level that SFT learns from
-	sampled   int                // problems of each level to sample on, new ones in each round
-	tested    int                // of each level
-	searched  int                // of these, for beam search
-	probed    int                // problems of each level for the advantages
+	problems  wordgen.CardsConfig // but for the length
+	school    int                 // problems of each level that the base model learns from
+	annotated int                 // problems of each level that SFT learns from
+	sampled   int                 // problems of each level to sample on, new ones in each round
+	tested    int                 // of each level
+	searched  int                 // of these, for beam search
+	probed    int                 // problems of each level for the advantages
 	model     modelSize
 	base, sft settings
 	samples   int // per problem
@@ -80,16 +80,16 @@ type settings map[string]string
 // standard needs about a quarter of an hour of one core for one seed of the
 // mathematics part.
 //
-// Annotators go round a swamp in 5 to 90 % of the cases, log-odds of -2.9 to 2.2.
-// About a fifth of the rewarded answers come from a wrong way, so that rejection
-// sampling learns bad habits with the good ones. At the optimum of Eq. 9 with its KL
-// term, a choice that gains dQ in reward moves the log-odds by
-// 2 beta dQ / (2 beta² + alpha): 10 dQ with OREO's settings, dQ below 1.
+// Annotators use the right rule of an animal in 5 to 90 % of the cases, log-odds
+// of -2.9 to 2.2. Among right answers a wrong rule is half as frequent (Agree), so
+// that rejection sampling moves the log-odds by log 2 = 0.7 at most. At the optimum
+// of Eq. 9 with its KL term, a rule that gains dQ in reward moves them by 2 beta dQ
+// / (2 beta² + alpha), here 10 dQ with dQ up to 1/2.
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.RingConfig{Equal: 0.4, Avoided: []float64{0.05, 0.2, 0.4, 0.65, 0.9}},
-			school: 4000, annotated: 2000, sampled: 400, tested: 1000, searched: 200, probed: 30,
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
+			school: 4000, annotated: 2000, sampled: 500, tested: 1000, searched: 200, probed: 30,
 			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
 			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "5"},
 			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},

@@ -195,11 +195,11 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 
 func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) error {
 	m, levels := p.math, p.levelNames()
-	page.Heading("Mathematics").Text(fmt.Sprintf("Problems of %d steps (easy) and %d steps (hard) from the program's own generator: a piece on a ring of ten fields is moved by one of a card's two numbers and must not land in a swamp; which fields are swamps is nowhere stated. "+
-		"Annotators go round a swamp in %.0f to %.0f %% of the cases, depending on the swamp; on %.0f %% of the cards both numbers are equal; the reward at the end alone tells where the swamps are. "+
-		"A base model learns to follow either number on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level. "+
+	page.Heading("Mathematics").Text(fmt.Sprintf("Problems of %d steps (easy) and %d steps (hard) from the program's own generator: in each step one of two rules is right, which depends on the animal on a card and is nowhere stated. "+
+		"Annotators use the right rule in %.0f to %.0f %% of the cases, depending on the animal; on %.0f %% of the cards a wrong rule does no harm; the reward at the end alone tells which rules are right. "+
+		"A base model learns to follow both rules on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level. "+
 		"Measured on %d problems of each level with math/grade; on %d of them with beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
-		100*slices.Min(m.problems.Avoided), 100*slices.Max(m.problems.Avoided), 100*m.problems.Equal,
+		100*slices.Min(m.problems.Knowledge), 100*slices.Max(m.problems.Knowledge), 100*m.problems.Agree,
 		m.school, m.annotated, m.samples, m.sampled, m.tested, m.searched))
 	methods := plain(slices.Concat([]string{"sft"}, mathMethods)...)
 	if err := s.table(page, "Table 1: methods", runs, methods, levels); err != nil {

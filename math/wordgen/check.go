@@ -13,7 +13,7 @@ func Checker(question string) (check func(solution string) []bool, ok bool) {
 	if p, ok := Parse(question); ok {
 		return p.CheckSteps, true
 	}
-	p, ok := ParseRing(question)
+	p, ok := ParseCards(question)
 	return p.CheckSteps, ok
 }
 

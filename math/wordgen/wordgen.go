@@ -21,8 +21,8 @@
 // learns both habits, but it can only do one of them reliably; which one is for
 // the reward to find out.
 //
-// Ring makes another kind of problems, in which a solution is a chain of many
-// decisions (ring.go).
+// Cards makes another kind of problems, in which a solution is a chain of many
+// decisions (cards.go).
 package wordgen
 
 import (
