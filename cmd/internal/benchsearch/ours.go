@@ -29,6 +29,7 @@ type ours struct {
 	policy       *runtime.Policy
 	critic       *runtime.Value
 	newline, eos []int
+	program      string // what identifies it
 }
 
 // openOurs exports the model as policy, and as critic with a head of random
@@ -55,7 +56,15 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 		opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
 	}
 	o := &ours{}
-	var err error
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	files, err := hashes(program, filepath.Join(work, "policy", manifest.Name), filepath.Join(work, "critic", manifest.Name))
+	if err != nil {
+		return nil, err
+	}
+	o.program = fmt.Sprint(c.threads, files)
 	if o.policy, err = runtime.OpenPolicy(filepath.Join(work, "policy"), opt); err != nil {
 		return nil, err
 	}
@@ -128,6 +137,8 @@ func makeCritic(from, to string) (err error) {
 func (o *ours) close() { _ = errors.Join(o.policy.Close(), o.critic.Close()) }
 
 func (o *ours) name() string { return "oreo" }
+
+func (o *ours) identity() string { return o.program }
 
 func (o *ours) task(question string) (task, error) {
 	ids, err := o.policy.Tokens(runtime.Chat(chat.Message{Role: "user", Content: question}))
