@@ -85,6 +85,22 @@ func TestPairKeepsTheContract(t *testing.T) {
 	}
 }
 
+// A policy and a value head on it keep the contract with values besides.
+func TestHeadPairKeepsTheContract(t *testing.T) {
+	tiny.Library(t)
+	source := tiny.Model(t, model.Qwen2, model.LMHead, 1)
+	critic := tiny.Headed(t, source, 2)
+	for _, form := range []graph.Attention{graph.Grouped, graph.Standard} {
+		t.Run(string(form), func(t *testing.T) {
+			s := openSession(t, exportPair(t, source, critic, form), ort.Options{})
+			if !s.Spec().Valued {
+				t.Error("it answers no values besides")
+			}
+			enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 2e-4)
+		})
+	}
+}
+
 // exportStandard exports a policy in the form that every device has kernels for.
 func exportStandard(t testing.TB, source string, precision graph.Precision) string {
 	t.Helper()
