@@ -89,7 +89,7 @@ func parse() (config, error) {
 	flag.IntVar(&c.steps, "n", 24, "tokens per row that are timed")
 	flag.IntVar(&c.repeats, "repeat", 4, "turns of each; the fastest counts")
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
-	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, instead of comparing")
+	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, and how near products are to the machine's limits, instead of comparing")
 	flag.Parse()
 	c.dtypes, c.peers = strings.Split(dtypes, ","), strings.Split(peers, ",")
 	var err error
@@ -133,10 +133,13 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d of the machine's threads; memory reads %.1f GB/s with one\n", filepath.Base(c.model), c.threads, limit/1e9)
+	m := machine{memory: limit}
+	m.floats, m.bytes = peaks()
+	fmt.Printf("%s, %d of the machine's threads; one reads %.1f GB/s of memory, multiplies and adds %.0f Gop/s of floats, %.0f of bytes\n",
+		filepath.Base(c.model), c.threads, m.memory/1e9, m.floats/1e9, m.bytes/1e9)
 	var all []cell
 	for _, dtype := range c.dtypes {
-		cells, err := c.measure(ctx, env, work, graph.Precision(dtype))
+		cells, err := c.measure(ctx, env, work, graph.Precision(dtype), m)
 		if err != nil {
 			return err
 		}
@@ -150,13 +153,13 @@ func run(ctx context.Context, c config) error {
 
 // measure runs all cells of one precision. Processes live as long as it does, so
 // that weights are read once.
-func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision) ([]cell, error) {
+func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision, m machine) ([]cell, error) {
 	dir, err := exportOurs(ctx, c.model, work, dtype)
 	if err != nil {
 		return nil, err
 	}
 	if c.profiles {
-		return nil, c.profile(dir, dtype)
+		return nil, c.profile(ctx, env, work, dir, dtype, m)
 	}
 	mine, err := openOurs(dir, c.threads, "")
 	if err != nil {
