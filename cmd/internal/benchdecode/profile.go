@@ -31,7 +31,7 @@ type machine struct {
 // all other operators have, and how many times as fast as each peer a step of
 // products alone would be.
 func (c config) profile(ctx context.Context, env peer.Environment, work, dir string, dtype graph.Precision, m machine) error {
-	var peers []*theirs
+	var peers []player
 	for _, name := range c.peers {
 		p, err := start(ctx, env, name, c.model, work, dtype, c.threads)
 		if err != nil {
@@ -42,7 +42,7 @@ func (c config) profile(ctx context.Context, env peer.Environment, work, dir str
 	}
 	for _, p := range c.lengths {
 		for _, b := range c.rows {
-			nodes, t, err := c.trace(dir, p, b)
+			nodes, scores, err := c.trace(dir, p, b, peers)
 			if err != nil {
 				return err
 			}
@@ -50,13 +50,9 @@ func (c config) profile(ctx context.Context, env peer.Environment, work, dir str
 			if err != nil {
 				return err
 			}
-			for _, peer := range peers {
-				one, err := play([]player{peer}, t, c.repeats)
-				if err != nil {
-					return err
-				}
-				theirs := float64(b) / one.scores[0].decode
-				fmt.Printf("    %s takes %.1f ms a step: %.2f times all operators, %.2f times the products alone\n", peer.name(), 1e3*theirs, theirs/all, theirs/products)
+			for _, s := range scores {
+				step := float64(b) / s.decode
+				fmt.Printf("    %s takes %.1f ms a step: %.2f times all operators, %.2f times the products alone\n", s.name, 1e3*step, step/all, step/products)
 			}
 		}
 	}
@@ -75,38 +71,37 @@ type event struct {
 	} `json:"args"`
 }
 
-// trace runs a task in a session of its own, and returns the nodes of a decoding
-// step by name.
-func (c config) trace(dir string, p, b int) (nodes map[string]event, t task, err error) {
+// trace runs a task in a session of its own and in turns with the peers. It returns
+// the nodes of a decoding step by name, and the peers' scores.
+func (c config) trace(dir string, p, b int, peers []player) (nodes map[string]event, scores []score, err error) {
 	to, err := os.MkdirTemp("", "bench-decode")
 	if err != nil {
-		return nil, t, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(to)) }()
 	o, err := openOurs(dir, c.threads, filepath.Join(to, "trace"))
 	if err != nil {
-		return nil, t, err
+		return nil, nil, err
 	}
-	t = o.task(p, b, c.steps)
-	one, err := play([]player{o}, t, c.repeats)
+	all, err := play(append([]player{o}, peers...), o.task(p, b, c.steps), c.repeats)
 	o.close() // writes the trace
 	if err != nil {
-		return nil, t, err
+		return nil, nil, err
 	}
 	files, err := filepath.Glob(filepath.Join(to, "trace*.json"))
 	if err != nil || len(files) != 1 {
-		return nil, t, fmt.Errorf("onnxruntime left %d traces, want 1", len(files))
+		return nil, nil, fmt.Errorf("onnxruntime left %d traces, want 1", len(files))
 	}
 	text, err := os.ReadFile(files[0])
 	if err != nil {
-		return nil, t, err
+		return nil, nil, err
 	}
 	var events []event
 	if err := json.Unmarshal(text, &events); err != nil {
-		return nil, t, err
+		return nil, nil, err
 	}
-	cpu := 1e6 * float64(b) / one.scores[0].decode // of a step
-	return step(events, b, cpu), t, nil
+	cpu := 1e6 * float64(b) / all.scores[0].decode // of a step
+	return step(events, b, cpu), all.scores[1:], nil
 }
 
 // step are the nodes of passes that took one token of each of b rows, with what each
