@@ -36,9 +36,11 @@ func OpenPolicy(dir string, opt Options) (*Policy, error) {
 }
 
 // OpenPair opens the folder that `oreo-export policy --critic` made as policy and
-// critic on one set of weights in memory. Each has a cache of its own; the caller
-// ends both with Close, in any order. OpenPolicy and OpenValue open such a folder
-// as one of the two. An artifact with one model is an ErrKind.
+// critic on one set of weights in memory. Each has a cache of its own, but where
+// the critic is no more than a head, a search takes its values from the policy's
+// passes and leaves the critic's cache empty. The caller ends both with Close, in
+// any order. OpenPolicy and OpenValue open such a folder as one of the two. An
+// artifact with one model is an ErrKind.
 func OpenPair(dir string, opt Options) (*Policy, *Value, error) {
 	p, err := OpenPolicy(dir, opt)
 	if err != nil {
@@ -56,7 +58,11 @@ func OpenPair(dir string, opt Options) (*Policy, *Value, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
 	}
-	return p, &Value{critic}, nil
+	v := &Value{Model: critic}
+	if p.engine.Spec().Valued {
+		v.policy = p.Model
+	}
+	return p, v, nil
 }
 
 // GenerateConfig says how to continue a prompt. The zero value is greedy.

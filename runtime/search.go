@@ -46,6 +46,9 @@ func searchModels(p *Policy, v *Value) (search.Models, error) {
 		return m, nil
 	}
 	m.Critic = v.engine
+	if v.policy == p.Model {
+		m.Critic = m.Policy
+	}
 	return m, compatible(p, v)
 }
 

@@ -8,7 +8,10 @@ import (
 )
 
 // Value is a critic that was opened for scoring.
-type Value struct{ *Model }
+type Value struct {
+	*Model
+	policy *Model // the policy whose own passes answer this critic's values, too; nil if none do
+}
 
 // OpenValue opens the folder that `oreo-export critic` made, or the critic of a
 // pair. The caller ends with Close.
@@ -17,7 +20,7 @@ func OpenValue(dir string, opt Options) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Value{m}, nil
+	return &Value{Model: m}, nil
 }
 
 // Scores are a critic's estimates along a text.

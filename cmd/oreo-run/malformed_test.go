@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oreo-go/oreo/cmd/internal/tiny"
+	"github.com/oreo-go/oreo/export/graph"
 	"github.com/oreo-go/oreo/export/onnx"
 	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/manifest"
@@ -159,7 +160,7 @@ func TestMalformedArtifacts(t *testing.T) {
 	artifacts := map[manifest.Kind]string{
 		manifest.Policy: tiny.Export(t, policyModel, model.LMHead),
 		manifest.Critic: tiny.Export(t, tiny.Headed(t, policyModel, 2), model.ValueHead),
-		manifest.Pair:   exportPair(t, policyModel, tiny.Adapter(t, policyModel, model.ValueHead, 3)),
+		manifest.Pair:   exportPair(t, policyModel, tiny.Adapter(t, policyModel, model.ValueHead, 3), graph.Grouped),
 	}
 	const graph, data, config, tokens = manifest.GraphFile, manifest.DataFile, model.ConfigFile, "tokenizer.json"
 	size := func(dir, name string) int64 {
@@ -292,7 +293,7 @@ func soon(t *testing.T, f func() error) error {
 func TestMutatedArtifacts(t *testing.T) {
 	policyModel := tiny.Model(t, model.Qwen2, model.LMHead, 1)
 	tiny.Library(t)
-	artifact := exportPair(t, policyModel, tiny.Adapter(t, policyModel, model.ValueHead, 3))
+	artifact := exportPair(t, policyModel, tiny.Adapter(t, policyModel, model.ValueHead, 3), graph.Grouped)
 	names := []string{manifest.GraphFile, manifest.GraphFile, manifest.GraphFile, manifest.DataFile, manifest.Name, model.ConfigFile, "tokenizer.json", "tokenizer_config.json"}
 	files := map[string][]byte{}
 	dir := t.TempDir()

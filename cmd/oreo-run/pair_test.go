@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/oreo-go/oreo/runtime"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
+	"github.com/oreo-go/oreo/runtime/search"
 )
 
 // pairOf exports a policy and its critic, each an adapter on one base, into one
@@ -25,14 +27,15 @@ func pairOf(t testing.TB) (pair, policy, critic, policyModel, criticModel string
 	base := tiny.Model(t, model.Qwen2, model.LMHead, 1)
 	policyModel = tiny.Merged(t, base, tiny.Adapter(t, base, model.LMHead, 2), model.LMHead)
 	criticModel = tiny.Merged(t, base, tiny.Adapter(t, base, model.ValueHead, 3), model.ValueHead)
-	pair = exportPair(t, policyModel, criticModel)
+	pair = exportPair(t, policyModel, criticModel, graph.Grouped)
 	return pair, tiny.Export(t, policyModel, model.LMHead), tiny.Export(t, criticModel, model.ValueHead), policyModel, criticModel
 }
 
-func exportPair(t testing.TB, policy, critic string) string {
+func exportPair(t testing.TB, policy, critic string, form graph.Attention) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "pair")
-	if err := export.Run(t.Context(), export.Config{Kind: manifest.Policy, Model: policy, Critic: critic, Out: out, Precision: graph.FP32}); err != nil {
+	cfg := export.Config{Kind: manifest.Policy, Model: policy, Critic: critic, Out: out, Precision: graph.FP32, Attention: form}
+	if err := export.Run(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -124,7 +127,7 @@ func TestPairIsPolicyAndCritic(t *testing.T) {
 func TestPairOpensAsEither(t *testing.T) {
 	policyModel := tiny.Model(t, model.Llama, model.LMHead, 1)
 	tiny.Library(t)
-	pair := exportPair(t, policyModel, tiny.Headed(t, policyModel, 2))
+	pair := exportPair(t, policyModel, tiny.Headed(t, policyModel, 2), graph.Grouped)
 	v, err := runtime.OpenValue(pair, runtime.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +178,64 @@ func TestSearchOnPair(t *testing.T) {
 	}
 	if _, err := run(t, append([]string{"search", "--model", policy}, common...)...); err == nil || !strings.Contains(err.Error(), "--critic") {
 		t.Errorf("a search without a critic: %v", err)
+	}
+}
+
+// TestHeadIsAskedOnTheWay: searches on a policy with a value head find what they
+// find with the critic apart, to whose engine they do not speak.
+func TestHeadIsAskedOnTheWay(t *testing.T) {
+	tiny.Library(t)
+	policyModel := tiny.Model(t, model.Qwen2, model.LMHead, 1)
+	criticModel := tiny.Headed(t, policyModel, 2)
+	policy, critic := tiny.Export(t, policyModel, model.LMHead), tiny.Export(t, criticModel, model.ValueHead)
+	own, err := runtime.OpenPolicy(policy, runtime.Options{MaxRows: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	ownCritic, err := runtime.OpenValue(critic, runtime.Options{MaxRows: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ownCritic.Close()
+	for _, form := range []graph.Attention{graph.Grouped, graph.Standard} {
+		p, v, err := runtime.OpenPair(exportPair(t, policyModel, criticModel, form), runtime.Options{MaxRows: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range uint64(12) {
+			cfg := runtime.SearchConfig{
+				Method: []search.Method{search.Beam, search.DVTS, search.BestOfN}[i%3], Width: 3, MaxSteps: 4, MaxNewTokens: 32, Question: i,
+				Stop: []string{"7", "=1"}[:i%2],
+			}
+			prompt := runtime.Text("Ann has 3 apples and buys 14 more.\n")
+			got, err := runtime.Search(t.Context(), p, v, prompt, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := runtime.Search(t.Context(), own, ownCritic, prompt, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Answers) != len(want.Answers) || got.Tokens != want.Tokens || got.Nodes != want.Nodes {
+				t.Fatalf("%s %s: %+v, want %+v", form, cfg.Method, got, want)
+			}
+			for k, a := range got.Answers {
+				w := want.Answers[k]
+				if !slices.Equal(a.IDs, w.IDs) || a.Text != w.Text || a.Unvalued {
+					t.Errorf("%s %s: %+v, want %+v", form, cfg.Method, a, w)
+				}
+				for j, value := range a.Values {
+					if d := math.Abs(value - w.Values[j]); !(d <= 1e-4) || len(a.Values) != len(w.Values) {
+						t.Errorf("%s %s: values %v, want %v", form, cfg.Method, a.Values, w.Values)
+					}
+				}
+			}
+		}
 	}
 }
 

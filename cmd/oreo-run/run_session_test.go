@@ -64,7 +64,19 @@ func TestSessionsKeepTheContract(t *testing.T) {
 
 // The two halves of a pair keep it beside each other, each with a device's cache.
 func TestPairKeepsTheContract(t *testing.T) {
-	pair, _, _, _, _ := pairOf(t)
+	pair, _, _, policyModel, criticModel := pairOf(t)
+	t.Run("fp32", func(t *testing.T) { halvesKeepTheContract(t, pair, 2e-4) })
+	t.Run("fp16", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "pair")
+		cfg := export.Config{Kind: manifest.Policy, Model: policyModel, Critic: criticModel, Out: dir, Precision: graph.FP16}
+		if err := export.Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		halvesKeepTheContract(t, dir, 5e-2)
+	})
+}
+
+func halvesKeepTheContract(t *testing.T, pair string, tol float64) {
 	policy := openSession(t, pair, ort.Options{DeviceCache: true})
 	spec := policy.Spec()
 	spec.Width = 1
@@ -80,6 +92,22 @@ func TestPairKeepsTheContract(t *testing.T) {
 	for name, s := range map[string]*ort.Session{"policy": policy, "critic": critic} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			enginetest.Contract(t, func(*testing.T) engine.Model { return s }, tol)
+		})
+	}
+}
+
+// A policy and a value head on it keep the contract with values besides.
+func TestHeadPairKeepsTheContract(t *testing.T) {
+	tiny.Library(t)
+	source := tiny.Model(t, model.Qwen2, model.LMHead, 1)
+	critic := tiny.Headed(t, source, 2)
+	for _, form := range []graph.Attention{graph.Grouped, graph.Standard} {
+		t.Run(string(form), func(t *testing.T) {
+			s := openSession(t, exportPair(t, source, critic, form), ort.Options{})
+			if !s.Spec().Valued {
+				t.Error("it answers no values besides")
+			}
 			enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 2e-4)
 		})
 	}

@@ -209,6 +209,10 @@ func attrFloat(name string, v float32) *onnx.AttributeProto {
 	return &onnx.AttributeProto{Name: proto.String(name), Type: onnx.AttributeProto_FLOAT.Enum(), F: proto.Float32(v)}
 }
 
+func attrString(name, v string) *onnx.AttributeProto {
+	return &onnx.AttributeProto{Name: proto.String(name), Type: onnx.AttributeProto_STRING.Enum(), S: []byte(v)}
+}
+
 // attentionScale is 1 / sqrt(D).
 func attentionScale(c *model.Config) float32 { return float32(1 / math.Sqrt(float64(c.HeadDim))) }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/oreo-go/oreo/export/onnx"
 	"github.com/oreo-go/oreo/runtime/manifest"
 	"github.com/oreo-go/oreo/runtime/model"
 	"github.com/oreo-go/oreo/runtime/peft"
@@ -35,9 +36,8 @@ func (b *builder) valueHead() string {
 // lowRank adds what the critic's adapters make of x to the critic's rows of y; a
 // pass without such rows computes nothing.
 //
-//	x -> GatherND critic_rows -> MatMul A -> MatMul B -> + -> ScatterND critic_rows ->
-//	y -> GatherND critic_rows ---------------------------^         ^
-//	y -------------------------------------------------------------'
+//	x -> GatherND critic_rows -> MatMul A -> MatMul B -> ScatterND critic_rows, adding ->
+//	y ----------------------------------------------------------^
 func (b *builder) lowRank(path, x, y string, names []string) string {
 	if !b.src.Critic.adapted() || b.err != nil {
 		return y
@@ -49,8 +49,12 @@ func (b *builder) lowRank(path, x, y string, names []string) string {
 	path += "/lora"
 	u := b.node(path, "MatMul", in(b.criticRows(path, x), b.floats(path+"/A", f.a, f.in, f.rank))) // [G, S, rank]
 	u = b.node(path, "MatMul", in(u, b.floats(path+"/B", f.b, f.rank, f.out)))                     // [G, S, out]
+	if b.t == onnx.TensorProto_FLOAT {
+		return b.node(path, "ScatterND", in(y, manifest.CriticRows, u), attrString("reduction", "add")) // [B, S, out]
+	}
+	// onnxruntime 1.31 adds on the way in float32 alone, on the CPU.
 	u = b.node(path, "Add", in(b.criticRows(path, y), u))
-	return b.node(path, "ScatterND", in(y, manifest.CriticRows, u)) // [B, S, out]
+	return b.node(path, "ScatterND", in(y, manifest.CriticRows, u))
 }
 
 // criticRows is [B, S, in] -> [G, S, in], made once of each value.

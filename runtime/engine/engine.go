@@ -23,7 +23,8 @@ type Model interface {
 	// Store is the cache's memory; the engine alone uses it.
 	Store() kv.Store
 	// Forward runs one pass and returns Spec.Width numbers for every position in
-	// b.Out, valid until the next call. Calls never overlap.
+	// b.Out and, where b.Values asks, a value of each behind all of them, valid
+	// until the next call. Calls never overlap.
 	Forward(b *Batch) ([]float32, error)
 }
 
@@ -33,6 +34,10 @@ type Spec struct {
 	Vocab        int // V
 	MaxPositions int // longest sequence, tokens
 	TreeSlots    int // most tokens of a row that branches share, see Batch.Bias; 0: it takes none
+
+	// Valued says that it answers the value of a position besides, from the same
+	// pass: a policy and its critic in one.
+	Valued bool
 }
 
 // Batch is one forward pass over B consecutive rows of the cache with S new
@@ -44,6 +49,7 @@ type Batch struct {
 	Write    []int64 // [B] tokens already in the cache: where the new ones go
 	Used     []int64 // [B] Write + S
 	Out      []int64 // [R] indices into the B*S positions
+	Values   bool    // their values are wanted, too
 
 	// Bias says which tokens see which: nil is all before them in their row. Else
 	// B is 1, the row holds a tree, and Bias [S, Used] is 0 where a new token sees

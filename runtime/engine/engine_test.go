@@ -28,7 +28,12 @@ func open(t *testing.T, m engine.Model, opt engine.Options) *engine.Engine {
 func TestContract(t *testing.T) {
 	trees := spec
 	trees.TreeSlots = 100
-	for name, s := range map[string]engine.Spec{"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}, "policy with trees": trees} {
+	valued, valuedTrees := spec, trees
+	valued.Valued, valuedTrees.Valued = true, true
+	for name, s := range map[string]engine.Spec{
+		"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}, "policy with trees": trees,
+		"policy with values": valued, "policy with values and trees": valuedTrees,
+	} {
 		t.Run(name, func(t *testing.T) {
 			enginetest.Contract(t, func(*testing.T) engine.Model { return enginetest.Random(s) }, 0)
 		})

@@ -28,6 +28,10 @@ type Job struct {
 	// A nil Step only fills the cache, with all tokens but the last: forks then
 	// each have one pending token to ask about.
 	Step func(pos int, answer []float32) (next int, more bool)
+
+	// Value, which a model must be Valued for, is told the value of a position
+	// before Step takes its answer. It may be nil.
+	Value func(pos int, value float64)
 }
 
 // Run runs jobs together, in the same passes as those of other callers, until
@@ -116,6 +120,9 @@ func (e *Engine) check(j *running) error {
 		if id < 0 || id >= e.spec.Vocab {
 			return fmt.Errorf("engine: token %d lies outside the vocabulary of %d", id, e.spec.Vocab)
 		}
+	}
+	if j.Value != nil && !e.spec.Valued {
+		return fmt.Errorf("engine: a job asks for values, which its model does not answer")
 	}
 	if j.Step == nil {
 		return nil
@@ -238,11 +245,12 @@ func (e *Engine) pass(jobs []*running, run func() ([]answer, error)) {
 
 // answer is a job and what a pass answered for it.
 type answer struct {
-	job  *running
-	at   []int // positions
-	out  []float32
-	next int
-	more bool
+	job    *running
+	at     []int // positions
+	out    []float32
+	values []float32 // nil unless the job asks
+	next   int
+	more   bool
 }
 
 // forward runs up to size pending tokens of each job over rows of their own.
@@ -277,32 +285,44 @@ func (e *Engine) forward(jobs []*running, size int) ([]answer, error) {
 		}
 		answers = append(answers, a)
 	}
-	out, err := e.answer(b)
-	if err != nil {
+	if err := e.run(b, answers); err != nil {
 		return nil, err
 	}
 	for i, r := range rows {
 		byRow[r].Seq.advance(fed[i])
 		e.stats.Tokens += fed[i]
-		n := len(answers[i].at) * e.spec.Width
-		answers[i].out, out = out[:n], out[n:]
 	}
 	return answers, nil
 }
 
-// answer runs a pass.
-func (e *Engine) answer(b *Batch) ([]float32, error) {
+// run runs a pass and shares out what it answers.
+func (e *Engine) run(b *Batch, answers []answer) error {
+	b.Values = slices.ContainsFunc(answers, func(a answer) bool { return a.job.Value != nil && len(a.at) > 0 })
 	out, err := e.model.Forward(b)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(out) != len(b.Out)*e.spec.Width {
-		return nil, fmt.Errorf("engine: model answered %d numbers, want %d × %d", len(out), len(b.Out), e.spec.Width)
+	width := e.spec.Width
+	split, want := len(b.Out)*width, len(b.Out)*width
+	if b.Values {
+		want += len(b.Out)
+	}
+	if len(out) != want {
+		return fmt.Errorf("engine: model answered %d numbers for %d positions, want %d", len(out), len(b.Out), want)
+	}
+	values := out[split:]
+	for i := range answers {
+		a := &answers[i]
+		n := len(a.at)
+		a.out, out = out[:n*width], out[n*width:]
+		if b.Values {
+			a.values, values = values[:n], values[n:]
+		}
 	}
 	e.stats.Passes++
 	e.stats.Positions += b.B * b.S
 	e.stats.Answers += len(b.Out)
-	return out, nil
+	return nil
 }
 
 // fillRow adds n pending tokens of s to the batch, padded with token 0. Padding
@@ -367,6 +387,9 @@ func (a *answer) step(width int) {
 		return
 	}
 	for i, pos := range a.at {
+		if a.job.Value != nil {
+			a.job.Value(pos, float64(a.values[i]))
+		}
 		a.next, a.more = a.job.Step(pos, a.out[i*width:(i+1)*width])
 	}
 }

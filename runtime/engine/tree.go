@@ -211,8 +211,7 @@ func (e *Engine) climb(jobs []*running) ([]answer, error) {
 	if len(t.seqs) > 1 || len(jobs[0].Seq.path) != start {
 		b.Bias = mask(jobs, fed, start, size)
 	}
-	out, err := e.answer(b)
-	if err != nil {
+	if err := e.run(b, answers); err != nil {
 		return nil, err
 	}
 	e.pool.Advance(t.row, size)
@@ -222,8 +221,6 @@ func (e *Engine) climb(jobs []*running) ([]answer, error) {
 			j.Seq.path = append(j.Seq.path, slot)
 			slot++
 		}
-		n := len(answers[i].at) * e.spec.Width
-		answers[i].out, out = out[:n], out[n:]
 	}
 	e.stats.Tokens += size
 	return answers, nil

@@ -22,6 +22,7 @@ func Contract(t *testing.T, newModel func(*testing.T) engine.Model, tol float64)
 	t.Run("rewind", suite.rewind)
 	t.Run("growth", suite.growth)
 	t.Run("joining and leaving", suite.churn)
+	t.Run("values besides", suite.values)
 }
 
 type contract struct {
@@ -172,6 +173,62 @@ func (c *contract) rewind(t *testing.T) {
 		all := whole(t, e, s.IDs())
 		c.same(t, "after rewind", got[0], all[len(all)-1])
 	}
+}
+
+// values asks for the values besides, of forks that decode beside a job that does
+// not ask, and compares with those of all tokens in chunks.
+func (c *contract) values(t *testing.T) {
+	e := c.open(t, engine.Options{Chunk: 7})
+	root := e.NewSeq()
+	root.Append(tokens(e, 6, 20)...)
+	first := root.Len() - 1
+	silent := engine.Job{Seq: root, Step: func(int, []float32) (int, bool) { return 0, false }}
+	note := func(to *[]float32) func(int, float64) {
+		return func(_ int, v float64) { *to = append(*to, float32(v)) }
+	}
+	var got [3][]float32
+	if !e.Spec().Valued {
+		silent.Value = note(&got[0])
+		if e.Run(context.Background(), silent) == nil {
+			t.Error("values of a model that has none")
+		}
+		return
+	}
+	run := func(jobs ...engine.Job) {
+		t.Helper()
+		if err := e.Run(context.Background(), jobs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(engine.Job{Seq: root})
+	forks, err := e.Fork(len(got), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := []engine.Job{silent}
+	for i, s := range forks[0] {
+		last := first + 1 + 3*i
+		jobs = append(jobs, engine.Job{Seq: s, Value: note(&got[i]), Step: func(pos int, _ []float32) (int, bool) {
+			return (5*pos + i) % e.Spec().Vocab, pos < last
+		}})
+	}
+	run(jobs...)
+	for i, s := range forks[0] {
+		whole := e.NewSeq()
+		whole.Append(s.IDs()...)
+		var want []float32
+		job := engine.Job{Seq: whole, Value: note(&want), Step: silent.Step}
+		for pos := first; pos < whole.Len(); pos++ {
+			job.At = append(job.At, pos)
+		}
+		run(job)
+		if len(got[i]) != len(want) || len(want) != 2+3*i {
+			t.Fatalf("%d values, then %d", len(got[i]), len(want))
+		}
+		c.same(t, "value", got[i], want)
+		e.Free(whole)
+	}
+	e.Free(append(forks[0], root)...)
 }
 
 // growth lets one sequence fill the model's positions, forks of it and a stranger

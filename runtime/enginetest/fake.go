@@ -20,7 +20,8 @@ import (
 type Fake struct {
 	// Answer maps all tokens up to a position to the numbers answered there.
 	Answer func(prefix []int) []float32
-	Fail   atomic.Pointer[error] // what Forward returns, if set
+	Value  func(prefix []int) float32 // likewise the value, where the spec is Valued
+	Fail   atomic.Pointer[error]      // what Forward returns, if set
 
 	spec  engine.Spec
 	store *kv.Host
@@ -34,22 +35,25 @@ func NewFake(spec engine.Spec, answer func(prefix []int) []float32) *Fake {
 	return &Fake{Answer: answer, spec: spec, store: kv.NewHost(shape, kv.GoMemory{})}
 }
 
-// Random returns a fake whose answers are arbitrary numbers in [-4, 4), fixed by
-// the prefix.
+// Random returns a fake whose answers and values are arbitrary numbers in [-4, 4),
+// fixed by the prefix.
 func Random(spec engine.Spec) *Fake {
-	return NewFake(spec, func(prefix []int) []float32 {
+	numbers := func(prefix []int, n int) []float32 {
 		h := fnv.New64a()
 		for _, id := range prefix {
 			_ = binary.Write(h, binary.LittleEndian, int64(id)) // a hash takes every write
 		}
 		state := h.Sum64()
-		out := make([]float32, spec.Width)
+		out := make([]float32, n)
 		for i := range out {
 			state = state*6364136223846793005 + 1442695040888963407 // Knuth's MMIX generator
 			out[i] = float32(state>>40)/(1<<21) - 4
 		}
 		return out
-	})
+	}
+	f := NewFake(spec, func(prefix []int) []float32 { return numbers(prefix, spec.Width) })
+	f.Value = func(prefix []int) float32 { return numbers(prefix, spec.Width+1)[spec.Width] }
+	return f
 }
 
 // Spec implements engine.Model.
@@ -83,7 +87,10 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 			})
 		}
 	}
-	var out []float32
+	if b.Values && !f.spec.Valued {
+		return nil, fmt.Errorf("fake: it is asked for values")
+	}
+	var out, values []float32
 	for _, o := range b.Out {
 		row, i := int(o)/b.S, int(o)%b.S
 		prefix, err := f.read(b.Lo+row, int(b.Write[row])+i+1)
@@ -104,8 +111,11 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 			return nil, fmt.Errorf("fake: %d numbers answered, want %d", len(a), f.spec.Width)
 		}
 		out = append(out, a...)
+		if b.Values {
+			values = append(values, f.Value(prefix))
+		}
 	}
-	return out, nil
+	return append(out, values...), nil
 }
 
 // seen are the tokens of a row that a mask shows.

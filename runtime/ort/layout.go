@@ -17,6 +17,7 @@ type layout struct {
 	asks            string   // input with the rows to answer for
 	other           []int64  // of a pair: shape of the answer that is not wanted
 	otherAt         int      // and its place: logits come before values
+	valued          bool     // a policy that may answer values besides: its rows are the critic's, too
 	kvElem          int      // ONNX element type of the cache
 	kv              kv.Shape
 }
@@ -112,6 +113,7 @@ func (l *layout) answer(out map[string]port, spec engine.Spec) error {
 	case both:
 		l.outputs, l.answerDims = []string{manifest.Logits, manifest.Values}, 2
 		l.other, l.otherAt = []int64{0}, 1
+		l.valued = !slices.Contains(l.plan, criticRows)
 	case values:
 		l.outputs, l.answerDims = []string{manifest.Values}, 1
 	default:

@@ -35,6 +35,7 @@ type Session struct {
 	plan    []buffer // in layout's order
 	answer  buffer
 	other   buffer // the empty answer of a pair that is not wanted
+	values  view   // of a pair's values behind the logits, in answer
 	kv      []view // tensors of the cache
 	lens    []int32
 	rows    []int64
@@ -109,6 +110,7 @@ func open(s *Session) (_ *Session, err error) {
 		return nil, err
 	}
 	acquired = true
+	s.spec.Valued = s.layout.valued
 	s.plan, s.kv = make([]buffer, len(s.layout.plan)), make([]view, s.layout.kv.Tensors)
 	if s.layout.grouped() {
 		s.spec.TreeSlots = s.spec.MaxPositions // the operator asks for angles up to the last slot
@@ -249,6 +251,7 @@ func (s *Session) unload() (err error) {
 	}
 	s.answer.free()
 	s.other.free()
+	s.values.drop()
 	for i := range s.kv {
 		s.kv[i].drop()
 	}
@@ -279,22 +282,23 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 	if err := s.describe(b, out); err != nil {
 		return nil, err
 	}
-	mem, err := s.answer.take(4 * len(out) * s.spec.Width)
+	each := s.spec.Width // numbers of a position
+	if b.Values {
+		each++
+	}
+	mem, err := s.answer.take(4 * len(out) * each)
 	if err != nil {
 		return nil, err
 	}
+	first := mem[:4*len(out)*s.spec.Width]
 	shape := [2]int64{int64(len(out)), int64(s.spec.Width)}
-	v, err := s.answer.view.of(s.host, address(mem), len(mem), elemFloat32, shape[:s.layout.answerDims]...)
+	v, err := s.answer.view.of(s.host, address(first), len(first), elemFloat32, shape[:s.layout.answerDims]...)
 	if err != nil {
 		return nil, err
 	}
 	s.outputs = append(s.outputs, v)
 	if s.layout.other != nil {
-		none, err := s.other.take(1)
-		if err != nil {
-			return nil, err
-		}
-		if v, err = s.other.view.of(s.host, address(none), len(none), elemFloat32, s.layout.other...); err != nil {
+		if v, err = s.second(b, mem[len(first):]); err != nil {
 			return nil, err
 		}
 		s.outputs = slices.Insert(s.outputs, s.layout.otherAt, v)
@@ -312,7 +316,20 @@ func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 	if err := s.call.run(s.inputs, s.outputs); err != nil {
 		return nil, err
 	}
-	return as[float32](mem)[:len(b.Out)*s.spec.Width], nil
+	return as[float32](mem)[:len(b.Out)*each], nil
+}
+
+// second is the output of a pair that is no answer by itself: the values, in mem,
+// where b asks for them besides, or else an empty one.
+func (s *Session) second(b *engine.Batch, mem []byte) (value, error) {
+	if b.Values {
+		return s.values.of(s.host, address(mem), len(mem), elemFloat32, int64(len(mem)/4))
+	}
+	none, err := s.other.take(1)
+	if err != nil {
+		return nil, err
+	}
+	return s.other.view.of(s.host, address(none), len(none), elemFloat32, s.layout.other...)
 }
 
 // describe adds the inputs that say what pass b computes.
@@ -328,8 +345,12 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 			err = put(s, i, b.Pos, rows, size)
 		case s.layout.asks:
 			err = put(s, i, out, int64(len(out)))
-		case manifest.OutRows, manifest.ValueRows: // of the answer that is not wanted
-			err = put(s, i, []int64{}, 0)
+		case manifest.OutRows, manifest.ValueRows: // of a pair's other answer
+			also := []int64{}
+			if b.Values {
+				also = out
+			}
+			err = put(s, i, also, int64(len(also)))
 		case manifest.CriticRows:
 			s.rows = s.rows[:0]
 			for row := range rows {
@@ -389,13 +410,13 @@ func (s *Session) zeros(n int) []float32 {
 // takes for one row at a time. Padding that would pass the last position is left
 // out.
 func (s *Session) rowByRow(b *engine.Batch) ([]float32, error) {
-	var all []float32
+	var all, values []float32
 	for row := range b.B {
 		size := min(b.S, s.spec.MaxPositions-int(b.Write[row]))
 		first := row * b.S
 		one := &engine.Batch{
 			Lo: b.Lo + row, B: 1, S: size, IDs: b.IDs[first : first+size], Pos: b.Pos[first : first+size],
-			Write: b.Write[row : row+1], Used: []int64{b.Write[row] + int64(size)},
+			Write: b.Write[row : row+1], Used: []int64{b.Write[row] + int64(size)}, Values: b.Values,
 		}
 		for _, o := range b.Out {
 			if int(o)/b.S == row {
@@ -406,7 +427,8 @@ func (s *Session) rowByRow(b *engine.Batch) ([]float32, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, answers...)
+		split := len(one.Out) * s.spec.Width
+		all, values = append(all, answers[:split]...), append(values, answers[split:]...)
 	}
-	return all, nil
+	return append(all, values...), nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oreo-go/oreo/runtime/engine"
 )
@@ -77,6 +78,9 @@ func (t *tree) sow() ([]*beams, error) {
 		n := &node{policy: seq, Node: Node{Question: t.cfg.Question, Tree: i + 1}}
 		all = append(all, &beams{tree: i + 1, width: 1, live: []*node{n}})
 	}
+	if t.m.alike() {
+		return all, nil
+	}
 	critic, err := t.m.Critic.Fork(t.cfg.Width-1, root.critic)
 	if err != nil {
 		return all, err
@@ -114,6 +118,9 @@ func (t *tree) grown(ctx context.Context, active []*beams, limit int) error {
 // draw samples B next steps from each beam, all in one batch. The beams give
 // their policy rows up to their children.
 func (t *tree) draw(ctx context.Context, active []*beams, limit int) ([]*node, error) {
+	if err := t.ready(ctx, active); err != nil {
+		return nil, err
+	}
 	var seqs []*engine.Seq
 	for _, b := range active {
 		for _, p := range b.live {
@@ -126,21 +133,19 @@ func (t *tree) draw(ctx context.Context, active []*beams, limit int) ([]*node, e
 	}
 	var children []*node
 	var writers []*writer
-	var jobs []engine.Job
 	i := 0
 	for _, b := range active {
 		for k, p := range b.live {
 			for j, seq := range append(forks[i], p.policy) {
 				n := p.child()
 				n.policy = seq
-				w := t.newWriter(n, (b.tree+k)*t.cfg.Width+j, limit, false)
-				children, writers, jobs = append(children, n), append(writers, w), append(jobs, w.job(seq))
+				children, writers = append(children, n), append(writers, t.newWriter(n, (b.tree+k)*t.cfg.Width+j, limit, false))
 			}
 			p.policy = nil
 			i++
 		}
 	}
-	err = t.m.Policy.Run(ctx, jobs...)
+	err = t.m.Policy.Run(ctx, begin(writers)...)
 	for _, w := range writers {
 		t.result.Tokens += w.n.Tokens
 		t.broke = t.broke || w.broke
@@ -152,6 +157,49 @@ func (t *tree) draw(ctx context.Context, active []*beams, limit int) ([]*node, e
 		return nil, err
 	}
 	return children, nil
+}
+
+// ready runs the last token of each beam where that is still to be done: its
+// draws all begin with the same logits.
+func (t *tree) ready(ctx context.Context, active []*beams) error {
+	var jobs []engine.Job
+	for _, b := range active {
+		for _, n := range b.live {
+			if n.logits == nil {
+				jobs = append(jobs, engine.Job{Seq: n.policy, Step: n.keep, Value: t.note(n)})
+			}
+		}
+	}
+	return t.m.Policy.Run(ctx, jobs...)
+}
+
+// keep is a Step that keeps the logits for the draws to come.
+func (n *node) keep(_ int, logits []float32) (next int, more bool) {
+	n.logits = slices.Clone(logits)
+	return 0, false
+}
+
+// begin draws the first token of each, from the logits of the node it goes on
+// from, and returns the jobs that draw the rest.
+func begin(writers []*writer) (jobs []engine.Job) {
+	more := make([]bool, len(writers))
+	var wg sync.WaitGroup
+	for i, w := range writers {
+		wg.Go(func() {
+			var next int
+			if next, more[i] = w.step(0, w.n.parent.logits); more[i] {
+				w.n.policy.Append(next)
+			}
+		})
+	}
+	wg.Wait()
+	for i, w := range writers {
+		w.n.parent.logits = nil
+		if more[i] {
+			jobs = append(jobs, w.job(w.n.policy))
+		}
+	}
+	return jobs
 }
 
 // merge joins draws that came out the same, and numbers what is left. The token
@@ -171,9 +219,11 @@ func (t *tree) merge(drawn []*node) (distinct []*node) {
 		if len(n.text) < len(n.parent.text) {
 			n.Text = "" // a stop text that began in the step before
 		}
-		if n.Finished || n.cutOff {
+		switch {
+		case t.m.alike(): // its row is to answer its value
+		case n.Finished || n.cutOff:
 			t.m.free(n)
-		} else {
+		default:
 			n.policy.Append(n.ids[len(n.ids)-1])
 		}
 		distinct = append(distinct, n)
@@ -181,25 +231,17 @@ func (t *tree) merge(drawn []*node) (distinct []*node) {
 	return distinct
 }
 
-// value asks the critic about the state after each step, at its last token. The
-// beams give their critic rows up to their children.
+// value notes what the critic says of the state after each step, at its last
+// token.
 func (t *tree) value(ctx context.Context, active []*beams, nodes []*node) error {
-	if err := t.forkCritic(active, nodes); err != nil {
-		return err
-	}
-	var jobs []engine.Job
 	answers := make([]float64, len(nodes))
-	for i, n := range nodes {
-		if t.unread(n) == nil {
-			continue
-		}
-		n.critic.Append(t.unread(n)...)
-		jobs = append(jobs, engine.Job{Seq: n.critic, Step: func(_ int, v []float32) (int, bool) {
-			answers[i] = float64(v[0])
-			return 0, false
-		}})
+	var err error
+	if t.m.alike() {
+		err = t.askPolicy(ctx, nodes, answers)
+	} else {
+		err = t.askCritic(ctx, active, nodes, answers)
 	}
-	if err := t.m.Critic.Run(ctx, jobs...); err != nil {
+	if err != nil {
 		return err
 	}
 	for i, n := range nodes {
@@ -212,6 +254,26 @@ func (t *tree) value(ctx context.Context, active []*beams, nodes []*node) error 
 		}
 	}
 	return nil
+}
+
+// askCritic has the critic read the steps. The beams give their critic rows up to
+// their children.
+func (t *tree) askCritic(ctx context.Context, active []*beams, nodes []*node, answers []float64) error {
+	if err := t.forkCritic(active, nodes); err != nil {
+		return err
+	}
+	var jobs []engine.Job
+	for i, n := range nodes {
+		if t.unread(n) == nil {
+			continue
+		}
+		n.critic.Append(t.unread(n)...)
+		jobs = append(jobs, engine.Job{Seq: n.critic, Step: func(_ int, v []float32) (int, bool) {
+			answers[i] = float64(v[0])
+			return 0, false
+		}})
+	}
+	return t.m.Critic.Run(ctx, jobs...)
 }
 
 // unread are the tokens of n that the critic has not seen; nil if it has valued

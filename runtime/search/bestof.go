@@ -61,7 +61,7 @@ func (t *tree) forkRoot(n int) ([]rows, error) {
 	for _, seq := range policy[0] {
 		all = append(all, rows{policy: seq})
 	}
-	if t.m.Critic == nil {
+	if t.m.Critic == nil || t.m.alike() {
 		return all, nil
 	}
 	critic, err := t.m.Critic.Fork(n-1, t.critic)
@@ -107,26 +107,48 @@ func (t *tree) answer(ctx context.Context, r rows, n *node, i, limit int, seen *
 	if t.m.Critic == nil || seen.add(n.ids) {
 		return nil
 	}
-	if err := t.rewind(r.critic); err != nil {
-		return err
-	}
-	r.critic.Append(n.read...)
-	var at []int
-	for _, e := range n.ends {
-		at = append(at, len(t.prompt)+e.tokens-1)
-	}
-	if last := len(t.prompt) + len(n.read) - 1; len(at) == 0 || at[len(at)-1] != last {
-		at = append(at, last)
-	}
-	var values []float64
-	err := t.m.Critic.Run(ctx, engine.Job{Seq: r.critic, At: at, Step: func(_ int, v []float32) (int, bool) {
-		values = append(values, float64(v[0]))
-		return 0, false
-	}})
+	values, err := t.alongAnswer(ctx, r, n)
 	if err != nil {
 		return err
 	}
 	return n.valued(t.cfg.Aggregate, values...)
+}
+
+// alongAnswer returns the values of the states after the steps of n.
+func (t *tree) alongAnswer(ctx context.Context, r rows, n *node) (values []float64, err error) {
+	var after []int // tokens
+	for _, e := range n.ends {
+		after = append(after, e.tokens)
+	}
+	if last := len(n.read); len(after) == 0 || after[len(after)-1] != last {
+		after = append(after, last)
+	}
+	if t.m.alike() {
+		job, any, err := t.rest(n, r.policy)
+		if err == nil && any {
+			err = t.m.Policy.Run(ctx, job)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range after {
+			values = append(values, n.states[k])
+		}
+		return values, nil
+	}
+	if err := t.rewind(r.critic); err != nil {
+		return nil, err
+	}
+	r.critic.Append(n.read...)
+	at := make([]int, len(after))
+	for i, k := range after {
+		at[i] = len(t.prompt) + k - 1
+	}
+	err = t.m.Critic.Run(ctx, engine.Job{Seq: r.critic, At: at, Step: func(_ int, v []float32) (int, bool) {
+		values = append(values, float64(v[0]))
+		return 0, false
+	}})
+	return values, err
 }
 
 // rewind brings a row back to the prompt, whose last token is to be run again.

@@ -17,7 +17,7 @@ import (
 // use.
 type Root struct {
 	m              Models
-	policy, critic *engine.Seq // nil while they hold nothing
+	policy, critic *engine.Seq // nil while they hold nothing; critic always where it is the policy
 }
 
 // NewRoot returns a root that holds nothing. It needs a row in each engine.
@@ -115,7 +115,7 @@ func (t *tree) plant(ctx context.Context) error {
 	}
 	critic := make(chan error, 1)
 	go func() {
-		if t.m.Critic == nil {
+		if t.m.Critic == nil || t.m.alike() {
 			critic <- nil
 			return
 		}
@@ -141,6 +141,12 @@ type node struct {
 	copies int     // draws of this response
 	cutOff bool    // a limit was reached
 
+	// What the policy's rows have answered: its logits behind the last token, once
+	// that was run, and where it is the critic too the values of the states after
+	// the first tokens of read, from none on.
+	logits []float32
+	states []float64
+
 	policy, critic *engine.Seq // nil once freed
 }
 
@@ -154,7 +160,7 @@ type mark struct {
 func (p *node) child() *node {
 	return &node{
 		parent: p, ids: slices.Clone(p.ids), probs: slices.Clone(p.probs), text: p.text, from: p.from, read: slices.Clone(p.read),
-		values: slices.Clone(p.values), score: p.score, total: p.total, copies: 1,
+		values: slices.Clone(p.values), states: slices.Clone(p.states), score: p.score, total: p.total, copies: 1,
 		Node: Node{Question: p.Question, Tree: p.Tree, Step: p.Step + 1, Parent: p.ID, Copies: 1},
 	}
 }

@@ -20,7 +20,11 @@ import (
 // Models are what a search runs on. Policy and critic share one vocabulary.
 type Models struct {
 	Policy *engine.Engine
-	Critic *engine.Engine // nil if nothing is to be valued: best-of-N with a majority vote
+
+	// Critic is nil if nothing is to be valued: best-of-N with a majority vote. It
+	// is Policy again where that answers values, too: then they come from the
+	// passes that draw, and the critic needs neither rows nor tokens of its own.
+	Critic *engine.Engine
 
 	// NewDecoder returns a fresh function that maps the tokens of an answer, one
 	// after the other, to the text each completes.
@@ -268,6 +272,8 @@ func (c *Config) check(m Models) error {
 		return errors.New("search: a vote needs Says, what an answer says")
 	case c.Rule == nil && (c.Method != BestOfN || c.Aggregate != Last):
 		return errors.New("search: no rule says where steps end")
+	case m.alike() && !m.Policy.Spec().Valued:
+		return errors.New("search: the policy, which is to be the critic too, answers no values")
 	case m.Critic == nil && c.Method != BestOfN:
 		return fmt.Errorf("search: %s needs a critic", c.Method)
 	case m.Critic == nil && c.Width > 1 && c.Choice != Majority:
@@ -300,6 +306,9 @@ func (c *Config) defaults() {
 	}
 }
 
+// alike tells whether policy and critic are one.
+func (m Models) alike() bool { return m.Critic == m.Policy }
+
 // maxRows is the most sequences that both engines hold.
 func (m Models) maxRows() int {
 	if m.Critic == nil {
@@ -319,7 +328,7 @@ func (m Models) Reserve(ctx context.Context, rows int) (*Lease, error) {
 	if l.policy, err = m.Policy.Reserve(ctx, rows); err != nil {
 		return nil, err
 	}
-	if m.Critic == nil {
+	if m.Critic == nil || m.alike() {
 		return l, nil
 	}
 	if l.critic, err = m.Critic.Reserve(ctx, rows); err != nil {

@@ -63,22 +63,51 @@ func criticAnswer(prefix []int) []float32 { return []float32{float32(hash(prefix
 
 func models(t *testing.T, policy, critic func([]int) []float32) (Models, *enginetest.Fake) {
 	t.Helper()
-	var engines []*engine.Engine
-	var fakes []*enginetest.Fake
-	for i, answer := range []func([]int) []float32{policy, critic} {
-		width := []int{len(words), 1}[i]
-		fake := enginetest.NewFake(engine.Spec{Width: width, Vocab: len(words), MaxPositions: 200}, answer)
-		e, err := engine.New(fake, engine.Options{MaxRows: 60, Chunk: 16})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { e.Close() })
-		engines, fakes = append(engines, e), append(fakes, fake)
+	fake := enginetest.NewFake(engine.Spec{Width: len(words), Vocab: len(words), MaxPositions: 200}, policy)
+	m := modelsOf(t, fake)
+	m.Critic = start(t, enginetest.NewFake(engine.Spec{Width: 1, Vocab: len(words), MaxPositions: 200}, critic))
+	return m, fake
+}
+
+// alike is models in one.
+func alike(t *testing.T, policy, critic func([]int) []float32) (Models, *enginetest.Fake) {
+	t.Helper()
+	fake := enginetest.NewFake(engine.Spec{Width: len(words), Vocab: len(words), MaxPositions: 200, TreeSlots: 150, Valued: true}, policy)
+	fake.Value = func(prefix []int) float32 { return critic(prefix)[0] }
+	m := modelsOf(t, fake)
+	m.Critic = m.Policy
+	return m, fake
+}
+
+// bothWays runs a test on two models, and on two in one.
+func bothWays(t *testing.T, policy, critic func([]int) []float32, test func(*testing.T, Models, *enginetest.Fake)) {
+	t.Helper()
+	t.Run("apart", func(t *testing.T) {
+		m, fake := models(t, policy, critic)
+		test(t, m, fake)
+	})
+	t.Run("alike", func(t *testing.T) {
+		m, fake := alike(t, policy, critic)
+		test(t, m, fake)
+	})
+}
+
+func start(t *testing.T, model engine.Model) *engine.Engine {
+	t.Helper()
+	e, err := engine.New(model, engine.Options{MaxRows: 60, Chunk: 16})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func modelsOf(t *testing.T, policy engine.Model) Models {
+	t.Helper()
 	return Models{
-		Policy: engines[0], Critic: engines[1], EOS: isEnd,
+		Policy: start(t, policy), EOS: isEnd,
 		NewDecoder: func() func(int) string { return func(id int) string { return words[id] } },
-	}, fakes[0]
+	}
 }
 
 // plain is the same search written down without engines, caches or batches.
@@ -166,70 +195,72 @@ var promptIDs = []int{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4
 // The search on engines finds what the plain one finds, answer by answer, alone
 // and beside others.
 func TestBeamEqualsPlainSearch(t *testing.T) {
-	m, _ := models(t, policyAnswer, criticAnswer)
-	rules := map[string]StepRule{"newline": Delimiters{"\n"}, "period": Delimiters{"\n", ". "}}
-	var wg sync.WaitGroup
-	for name, rule := range rules {
-		for width := 1; width <= 4; width++ {
-			for question := range uint64(6) {
-				cfg := Config{Width: width, MaxSteps: 6, MaxNewTokens: 20, Seed: 5, Question: question, Rule: rule}
-				cfg.Sample.Temperature = 1
-				prompt := promptIDs[question:]
-				wg.Go(func() {
-					got, err := Run(context.Background(), m, prompt, cfg)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					want := plainBeam(prompt, cfg)
-					if len(got.Answers) != len(want) {
-						t.Errorf("%s B=%d question %d: %d answers, want %d", name, width, question, len(got.Answers), len(want))
-						return
-					}
-					for i, a := range got.Answers {
-						w := want[i]
-						if !slices.Equal(a.IDs, w.ids) || a.Value != w.value || a.Finished != w.finished || a.Steps != w.steps || a.Text != text(w.ids) {
-							t.Errorf("%s B=%d question %d answer %d: %+v, want %+v", name, width, question, i, a, w)
+	bothWays(t, policyAnswer, criticAnswer, func(t *testing.T, m Models, _ *enginetest.Fake) {
+		rules := map[string]StepRule{"newline": Delimiters{"\n"}, "period": Delimiters{"\n", ". "}}
+		var wg sync.WaitGroup
+		for name, rule := range rules {
+			for width := 1; width <= 4; width++ {
+				for question := range uint64(6) {
+					cfg := Config{Width: width, MaxSteps: 6, MaxNewTokens: 20, Seed: 5, Question: question, Rule: rule}
+					cfg.Sample.Temperature = 1
+					prompt := promptIDs[question:]
+					wg.Go(func() {
+						got, err := Run(context.Background(), m, prompt, cfg)
+						if err != nil {
+							t.Error(err)
+							return
 						}
-					}
-				})
+						want := plainBeam(prompt, cfg)
+						if len(got.Answers) != len(want) {
+							t.Errorf("%s B=%d question %d: %d answers, want %d", name, width, question, len(got.Answers), len(want))
+							return
+						}
+						for i, a := range got.Answers {
+							w := want[i]
+							if !slices.Equal(a.IDs, w.ids) || a.Value != w.value || a.Finished != w.finished || a.Steps != w.steps || a.Text != text(w.ids) {
+								t.Errorf("%s B=%d question %d answer %d: %+v, want %+v", name, width, question, i, a, w)
+							}
+						}
+					})
+				}
 			}
 		}
-	}
-	wg.Wait()
+		wg.Wait()
+	})
 }
 
 func TestTraceIsTheTree(t *testing.T) {
-	m, _ := models(t, policyAnswer, criticAnswer)
-	var nodes []Node
-	cfg := Config{Width: 3, MaxSteps: 5, MaxNewTokens: 40, Rule: Delimiters{"\n"}, Trace: func(n Node) { nodes = append(nodes, n) }}
-	got, err := Run(context.Background(), m, promptIDs, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(nodes) != got.Nodes {
-		t.Fatalf("%d nodes traced of %d", len(nodes), got.Nodes)
-	}
-	byID := map[int]Node{0: {Kept: true}}
-	copies := map[int]int{}
-	tokens := 0
-	for _, n := range nodes {
-		parent, ok := byID[n.Parent]
-		if !ok || n.Step != parent.Step+1 || !parent.Kept || parent.Finished {
-			t.Errorf("node %+v has parent %+v", n, parent)
+	bothWays(t, policyAnswer, criticAnswer, func(t *testing.T, m Models, _ *enginetest.Fake) {
+		var nodes []Node
+		cfg := Config{Width: 3, MaxSteps: 5, MaxNewTokens: 40, Rule: Delimiters{"\n"}, Trace: func(n Node) { nodes = append(nodes, n) }}
+		got, err := Run(context.Background(), m, promptIDs, cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
-		byID[n.ID] = n
-		copies[n.Parent] += n.Copies
-		tokens += n.Tokens * n.Copies
-	}
-	for parent, n := range copies {
-		if n != 3 {
-			t.Errorf("node %d has %d draws, want 3", parent, n)
+		if len(nodes) != got.Nodes {
+			t.Fatalf("%d nodes traced of %d", len(nodes), got.Nodes)
 		}
-	}
-	if tokens != got.Tokens {
-		t.Errorf("%d tokens traced of %d", tokens, got.Tokens)
-	}
+		byID := map[int]Node{0: {Kept: true}}
+		copies := map[int]int{}
+		tokens := 0
+		for _, n := range nodes {
+			parent, ok := byID[n.Parent]
+			if !ok || n.Step != parent.Step+1 || !parent.Kept || parent.Finished {
+				t.Errorf("node %+v has parent %+v", n, parent)
+			}
+			byID[n.ID] = n
+			copies[n.Parent] += n.Copies
+			tokens += n.Tokens * n.Copies
+		}
+		for parent, n := range copies {
+			if n != 3 {
+				t.Errorf("node %d has %d draws, want 3", parent, n)
+			}
+		}
+		if tokens != got.Tokens {
+			t.Errorf("%d tokens traced of %d", tokens, got.Tokens)
+		}
+	})
 }
 
 // A critic that knows leads a policy that does not: digits are drawn evenly, and
@@ -298,30 +329,31 @@ func TestDelimiters(t *testing.T) {
 
 func TestNothingIsLeft(t *testing.T) {
 	slow := func(prefix []int) []float32 { time.Sleep(20 * time.Microsecond); return policyAnswer(prefix) }
-	m, fake := models(t, slow, criticAnswer)
-	rng := rand.New(rand.NewPCG(1, 1))
-	cancelled := 0
-	for range 60 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(6000))*time.Microsecond)
-		_, err := Run(ctx, m, promptIDs, Config{Width: 3, MaxSteps: 8, MaxNewTokens: 60, Rule: Delimiters{"\n"}})
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
-			cancelled++
-		} else if err != nil {
-			t.Fatal(err)
+	bothWays(t, slow, criticAnswer, func(t *testing.T, m Models, fake *enginetest.Fake) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		cancelled := 0
+		for range 60 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(6000))*time.Microsecond)
+			_, err := Run(ctx, m, promptIDs, Config{Width: 3, MaxSteps: 8, MaxNewTokens: 60, Rule: Delimiters{"\n"}})
+			cancel()
+			if errors.Is(err, context.DeadlineExceeded) {
+				cancelled++
+			} else if err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	m.Policy.Stats() // behind the last Free
-	m.Critic.Stats()
-	if fake.Held() != 0 {
-		t.Error("rows are still held")
-	}
-	if cancelled == 0 || cancelled == 60 {
-		t.Logf("%d of 60 searches were cancelled: the test says little", cancelled)
-	}
-	if _, err := m.Policy.Reserve(context.Background(), 60); err != nil {
-		t.Error(err)
-	}
+		m.Policy.Stats() // behind the last Free
+		m.Critic.Stats()
+		if fake.Held() != 0 {
+			t.Error("rows are still held")
+		}
+		if cancelled == 0 || cancelled == 60 {
+			t.Logf("%d of 60 searches were cancelled: the test says little", cancelled)
+		}
+		if _, err := m.Policy.Reserve(context.Background(), 60); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestErrors(t *testing.T) {
@@ -351,23 +383,24 @@ func TestErrors(t *testing.T) {
 
 // Results do not depend on what else is searched at the same time.
 func TestLayoutDoesNotMatter(t *testing.T) {
-	m, _ := models(t, policyAnswer, criticAnswer)
-	search := func(q uint64) *Result {
-		r, err := Run(context.Background(), m, promptIDs[q:], Config{Width: 3, MaxNewTokens: 40, Question: q, Rule: Delimiters{"\n"}})
-		if err != nil {
-			t.Error(err)
+	bothWays(t, policyAnswer, criticAnswer, func(t *testing.T, m Models, _ *enginetest.Fake) {
+		search := func(q uint64) *Result {
+			r, err := Run(context.Background(), m, promptIDs[q:], Config{Width: 3, MaxNewTokens: 40, Question: q, Rule: Delimiters{"\n"}})
+			if err != nil {
+				t.Error(err)
+			}
+			return r
 		}
-		return r
-	}
-	together := make([]*Result, 10)
-	var wg sync.WaitGroup
-	for q := range together {
-		wg.Go(func() { together[q] = search(uint64(q)) })
-	}
-	wg.Wait()
-	for q := range together {
-		if alone := search(uint64(q)); !reflect.DeepEqual(alone, together[q]) {
-			t.Errorf("question %d: %+v alone, %+v together", q, alone, together[q])
+		together := make([]*Result, 10)
+		var wg sync.WaitGroup
+		for q := range together {
+			wg.Go(func() { together[q] = search(uint64(q)) })
 		}
-	}
+		wg.Wait()
+		for q := range together {
+			if alone := search(uint64(q)); !reflect.DeepEqual(alone, together[q]) {
+				t.Errorf("question %d: %+v alone, %+v together", q, alone, together[q])
+			}
+		}
+	})
 }

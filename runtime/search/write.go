@@ -48,7 +48,9 @@ func (w *writer) put(id int) {
 }
 
 // job is the engine's work on seq that draws.
-func (w *writer) job(seq *engine.Seq) engine.Job { return engine.Job{Seq: seq, Step: w.step} }
+func (w *writer) job(seq *engine.Seq) engine.Job {
+	return engine.Job{Seq: seq, Step: w.step, Value: w.t.note(w.n)}
+}
 
 func (w *writer) step(_ int, logits []float32) (next int, more bool) {
 	n := w.n

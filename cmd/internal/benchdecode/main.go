@@ -14,9 +14,11 @@
 //
 // # Where the time goes
 //
-// With -profile it shows instead which operators a step's time goes to. Products
-// with weights (MatMul, Gemm, MatMulNBits) took, of SmolLM2-135M on an AMD EPYC with
-// AVX-512:
+// With -profile it shows instead which operators a step's time goes to, how near
+// each kind of product with weights (MatMul, Gemm, MatMulNBits) is to what one thread
+// of the machine reads and multiplies, measured in the same run, and how many times a
+// peer's step is the products alone: what there is to gain on it around them. Of
+// SmolLM2-135M on an AMD EPYC with AVX-512 products took:
 //
 //	weights  P    B = 1  B = 8  B = 25
 //	fp32     64    95 %   94 %    94 %
@@ -33,6 +35,21 @@
 // fast. With a long prompt the prefix is read once for all rows, and not by each.
 // One row in float32 reads 19 GB/s where memory gives 30: onnxruntime's product
 // with one row does not ask for more, nor does llama.cpp's.
+//
+// A run in float32, P = 64, on an Intel Xeon with AVX-512 (reads 13.5 GB/s, multiplies
+// and adds 235 Gop/s; other programs ran beside it):
+//
+//	                                          B = 1  B = 8  B = 25
+//	genai's step, times ours                   1.21   1.07    0.96
+//	genai's step, times our products alone     1.33   1.20    1.16
+//	time the machine needs for the products    101 %   53 %    36 %
+//
+// So 1.3 times genai with 8 and 25 rows is not to be had around the products. Faster
+// ones there could be: with 25 rows onnxruntime's reach 55 to 65 Gop/s here, and 94 in
+// a quieter run. But a plain one of ours (AVX-512, weights in the order they are read,
+// 12 and 13 rows by 32 columns in registers) came to 50 to 65 where onnxruntime's had
+// 109 on the same matrices, so that none is built in. It would be an operator of our
+// own besides, which graphs that others run cannot have.
 //
 // Tried on the 4- and 8-bit kernels alone, one run each, for one row and for 25: no
 // zeros, 1 % and 2 % faster; gate and up as one product, 10 % slower and no different;
@@ -89,7 +106,7 @@ func parse() (config, error) {
 	flag.IntVar(&c.steps, "n", 24, "tokens per row that are timed")
 	flag.IntVar(&c.repeats, "repeat", 4, "turns of each; the fastest counts")
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
-	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, instead of comparing")
+	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, and how near products are to the machine's limits, instead of comparing")
 	flag.Parse()
 	c.dtypes, c.peers = strings.Split(dtypes, ","), strings.Split(peers, ",")
 	var err error
@@ -133,10 +150,13 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d of the machine's threads; memory reads %.1f GB/s with one\n", filepath.Base(c.model), c.threads, limit/1e9)
+	m := machine{memory: limit}
+	m.floats, m.bytes = peaks()
+	fmt.Printf("%s, %d of the machine's threads; one reads %.1f GB/s of memory, multiplies and adds %.0f Gop/s of floats, %.0f of bytes\n",
+		filepath.Base(c.model), c.threads, m.memory/1e9, m.floats/1e9, m.bytes/1e9)
 	var all []cell
 	for _, dtype := range c.dtypes {
-		cells, err := c.measure(ctx, env, work, graph.Precision(dtype))
+		cells, err := c.measure(ctx, env, work, graph.Precision(dtype), m)
 		if err != nil {
 			return err
 		}
@@ -150,13 +170,13 @@ func run(ctx context.Context, c config) error {
 
 // measure runs all cells of one precision. Processes live as long as it does, so
 // that weights are read once.
-func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision) ([]cell, error) {
+func (c config) measure(ctx context.Context, env peer.Environment, work string, dtype graph.Precision, m machine) ([]cell, error) {
 	dir, err := exportOurs(ctx, c.model, work, dtype)
 	if err != nil {
 		return nil, err
 	}
 	if c.profiles {
-		return nil, c.profile(dir, dtype)
+		return nil, c.profile(ctx, env, work, dir, dtype, m)
 	}
 	mine, err := openOurs(dir, c.threads, "")
 	if err != nil {

@@ -4,15 +4,19 @@
 //
 // The first peer recomputes every prefix, as the authors' program does with the
 // caching of prefixes off; the second keeps them in llama.cpp's cache and has its
-// critic read every candidate whole. See peer.py. With one beam all must write
-// the same tokens. With more the share of questions with the same answer is shown:
-// among thousands of draws one may fall so close to the border of two tokens that
-// the last digit of a logit turns it, and the searches part. So that what parted
-// is still compared fairly, ratios are given both in all and per token drawn.
+// critic read every candidate whole. See peer.py. All must find the same answers, but
+// for draws so close to the border of two tokens that the last digit of a logit turns
+// them: among the least likely ones a token is as wide as that. With one beam seven of
+// 30 answers of 128 tokens parted, each at a draw within 1.2e-6 of a border. So that
+// what parted is still compared fairly, ratios are given both in all and per token
+// drawn.
 //
 // Five questions and answers of at most 128 tokens in 6 steps take about an hour of
 // one core. The whole measure, -questions 20 -steps 20 -tokens 256, takes many. Short
-// answers favour the peers: the more steps, the more there is to recompute.
+// answers favour the peers: the more steps, the more there is to recompute. Answers
+// are kept in answers.jsonl under .deps/bench-search, so that a run that was
+// interrupted goes on and questions can be added; see kept. The file is of one
+// machine: delete it to measure anew.
 //
 // Its last line is "ratio bench-search X": the geometric mean over the widths of
 // the first peer's ratios per token; those in all and the other peer's stand above.
@@ -115,6 +119,11 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	defer mine.close()
+	k, err := openKept(filepath.Join(work, "answers.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer k.close()
 	players := []player{mine}
 	for _, name := range c.peers {
 		p, err := start(ctx, env, name, c, work)
@@ -128,7 +137,7 @@ func run(ctx context.Context, c config) error {
 		filepath.Base(c.model), len(questions), filepath.Base(c.problems), c.steps, c.tokens, c.threads)
 	var rows []row
 	for _, width := range append([]int{1}, c.widths...) {
-		r, err := compare(mine, players, questions, width, c)
+		r, err := compare(k, mine, players, questions, width, c)
 		if err != nil {
 			return err
 		}
@@ -178,6 +187,8 @@ type answer struct {
 // player is one of those compared.
 type player interface {
 	name() string
+	// identity tells what its answers depend on besides the task.
+	identity() string
 	run(task) (answer, error)
 }
 
@@ -197,7 +208,7 @@ func (r row) perToken(i int) float64 {
 	return r.seconds(i) * float64(r.tokens[0]) / float64(r.tokens[i])
 }
 
-func compare(mine *ours, players []player, questions []string, width int, c config) (row, error) {
+func compare(k *kept, mine *ours, players []player, questions []string, width int, c config) (row, error) {
 	n := len(players)
 	r := row{width: width, questions: len(questions), cpu: make([]float64, n), tokens: make([]int, n), same: make([]int, n)}
 	for q, text := range questions {
@@ -208,7 +219,7 @@ func compare(mine *ours, players []player, questions []string, width int, c conf
 		t.Width, t.MaxSteps, t.MaxNewTokens, t.Seed, t.Question = width, c.steps, c.tokens, 1, uint64(q)
 		var first answer
 		for i, p := range players {
-			a, err := p.run(t)
+			a, again, err := k.run(p, t)
 			if err != nil {
 				return r, fmt.Errorf("%s, B = %d, question %d: %w", p.name(), width, q+1, err)
 			}
@@ -219,8 +230,12 @@ func compare(mine *ours, players []player, questions []string, width int, c conf
 			if r.cpu[i] += a.CPU; slices.Equal(a.IDs, first.IDs) {
 				r.same[i]++
 			}
-			fmt.Fprintf(os.Stderr, "B %d question %d %s: %.1f s, %d tokens in %d steps, value %.4f, same %v\n",
-				width, q+1, p.name(), a.CPU, a.Tokens, a.Steps, a.Value, slices.Equal(a.IDs, first.IDs))
+			note := ""
+			if again {
+				note = ", of an earlier run"
+			}
+			fmt.Fprintf(os.Stderr, "B %d question %d %s: %.1f s, %d tokens in %d steps, value %.4f, same %v%s\n",
+				width, q+1, p.name(), a.CPU, a.Tokens, a.Steps, a.Value, slices.Equal(a.IDs, first.IDs), note)
 		}
 	}
 	return r, nil

@@ -29,14 +29,25 @@ type ours struct {
 	policy       *runtime.Policy
 	critic       *runtime.Value
 	newline, eos []int
+	program      string // what identifies it
 }
 
-// openOurs exports the model as policy, and as critic with a head of random
-// numbers: which answers win counts for nothing here, but they must differ.
-func openOurs(ctx context.Context, c config, work string) (*ours, error) {
+// exportAll exports the model as policy, and as critic with a head of random
+// numbers: which answers win counts for nothing here, but they must differ. What
+// this very program has exported of this model before, it leaves.
+func exportAll(ctx context.Context, c config, work, program string) error {
+	mark := filepath.Join(work, "exported")
+	from, err := hashes(program, filepath.Join(c.model, "config.json"))
+	if err != nil {
+		return err
+	}
+	from += " " + c.model
+	if text, err := os.ReadFile(mark); err == nil && string(text) == from {
+		return nil
+	}
 	source := filepath.Join(work, "critic-source")
 	if err := makeCritic(c.model, source); err != nil {
-		return nil, err
+		return err
 	}
 	for _, x := range []export.Config{
 		{Kind: manifest.Policy, Model: c.model, Out: filepath.Join(work, "policy")},
@@ -46,16 +57,32 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 	} {
 		x.Precision = graph.FP32
 		if err := export.Run(ctx, x); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	debug.FreeOSMemory() // the exporter's
+	return os.WriteFile(mark, []byte(from), 0o644)
+}
+
+// openOurs exports what is to be compared and opens this project's part of it.
+func openOurs(ctx context.Context, c config, work string) (*ours, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if err := exportAll(ctx, c, work, program); err != nil {
+		return nil, err
+	}
 	opt := runtime.Options{Threads: c.threads}
 	for _, width := range c.widths {
 		opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
 	}
 	o := &ours{}
-	var err error
+	files, err := hashes(program, filepath.Join(work, "policy", manifest.Name), filepath.Join(work, "critic", manifest.Name))
+	if err != nil {
+		return nil, err
+	}
+	o.program = fmt.Sprint(c.threads, files)
 	if o.policy, err = runtime.OpenPolicy(filepath.Join(work, "policy"), opt); err != nil {
 		return nil, err
 	}
@@ -128,6 +155,8 @@ func makeCritic(from, to string) (err error) {
 func (o *ours) close() { _ = errors.Join(o.policy.Close(), o.critic.Close()) }
 
 func (o *ours) name() string { return "oreo" }
+
+func (o *ours) identity() string { return o.program }
 
 func (o *ours) task(question string) (task, error) {
 	ids, err := o.policy.Tokens(runtime.Chat(chat.Message{Role: "user", Content: question}))

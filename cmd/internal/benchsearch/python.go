@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/oreo-go/oreo/cmd/internal/peer"
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 //go:embed peer.py
@@ -21,7 +22,8 @@ const convertProgram = "cmd/internal/benchdecode/peer.py"
 // theirs is a running peer.py.
 type theirs struct {
 	*peer.Process
-	kind string
+	kind    string
+	program string // what identifies it
 }
 
 // start runs peer.py for the peer called name.
@@ -41,13 +43,19 @@ func start(ctx context.Context, env peer.Environment, name string, c config, wor
 		}
 	}
 	p := &theirs{kind: name}
-	var err error
+	files, err := hashes(filepath.Join(work, "peer-policy", manifest.Name), filepath.Join(work, "peer-critic", manifest.Name))
+	if err != nil {
+		return nil, err
+	}
+	p.program = fmt.Sprint(name, threads, env.Packages(), files, string(peerProgram))
 	p.Process, err = env.Start(ctx, filepath.Join(work, "peer.py"), peerProgram, c.threads, &struct{}{}, name,
 		filepath.Join(work, "peer-policy"), filepath.Join(work, "peer-critic"), gguf, threads)
 	return p, err
 }
 
 func (p *theirs) name() string { return p.kind }
+
+func (p *theirs) identity() string { return p.program }
 
 func (p *theirs) run(t task) (a answer, err error) {
 	err = p.Ask(t, &a)

@@ -40,6 +40,9 @@ func In(deps, given string) Environment {
 	return Environment{Dir: filepath.Join(deps, "peers"), Given: given}
 }
 
+// Packages tells which packages' answers are those of this environment.
+func (e Environment) Packages() string { return fmt.Sprint(e.Given, packages) }
+
 // interpreter makes the environment if need be.
 func (e Environment) interpreter(ctx context.Context) (string, error) {
 	if e.Given != "" {
