@@ -50,7 +50,7 @@ func TestCardsSolve(t *testing.T) {
 	if !ok {
 		t.Fatal("the question is not read")
 	}
-	if got, want := p.Solve([]Rule{Right, Left, Left}), "Fox>5=7\nowl<4=1\nant<9=0\n#### 0"; got != want {
+	if got, want := p.Solve([]Rule{Right, Left, Left}), "fox>5=7\nowl<4=1\nant<9=0\n#### 0"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -76,16 +76,16 @@ func TestCheckStepsOfCards(t *testing.T) {
 		t.Fatal("no checker")
 	}
 	for solution, want := range map[string][]bool{
-		"Ape>5=7\nant<9=6\nBear>4=0\n#### 0":          {true, true, true, true},
-		"Ape>5=7\nAnt>9=6\nBear>4=0\n#### 0\n":        {true, true, true, true}, // both rules agree
-		"ape<3=5\nant<9=4\nBear>4=8\n#### 8":          {false, false, false, false},
-		"Ape>5=7\nant<9=5\nBear>4=9\n#### 9":          {true, false, false, false}, // moved wrongly
-		"Ape>5=7\nBear>4=1":                           {true, false},               // a card is left out
-		"Ape>5=7\nAnt<9=6":                            {true, false},
-		"Ape>5=7\n#### 7":                             {true, false},
-		"Ape>5=7\nant<9=6\nBear>4=0\n#### 1":          {true, true, true, false},
-		"Ape>5=7\nant<9=6\nBear>4=0\nOwl>4=4\n#### 4": {true, true, true, false, false},
-		"Ape>5=7\nant<9=6\nBear>4=0\n#### 0\nyes":     {true, true, true, true, false},
+		"ape>5=7\nant<9=6\nbear>4=0\n#### 0":          {true, true, true, true},
+		"ape>5=7\nant>9=6\nbear>4=0\n#### 0\n":        {true, true, true, true}, // both rules agree
+		"ape<3=5\nant<9=4\nbear>4=8\n#### 8":          {false, false, false, false},
+		"ape>5=7\nant<9=5\nbear>4=9\n#### 9":          {true, false, false, false},  // moved wrongly
+		"ape>5=7\nbear>4=1":                           {true, false},                // a card is left out
+		"bear>5=7\nant<9=6\nbear>4=0\n#### 0":         {false, false, false, false}, // another animal's name
+		"ape>5=7\n#### 7":                             {true, false},
+		"ape>5=7\nant<9=6\nbear>4=0\n#### 1":          {true, true, true, false},
+		"ape>5=7\nant<9=6\nbear>4=0\nowl>4=4\n#### 4": {true, true, true, false, false},
+		"ape>5=7\nant<9=6\nbear>4=0\n#### 0\nyes":     {true, true, true, true, false},
 		"": {false},
 	} {
 		if got := check(solution); !slices.Equal(got, want) {
