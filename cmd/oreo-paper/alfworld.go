@@ -22,8 +22,9 @@ var splits = []string{"unseen", "seen"}
 
 const (
 	instructionFile = "data/instruction.txt"
-	baseFile        = "data/base.jsonl"   // what the base model learns from
-	expertFile      = "data/expert.jsonl" // what SFT learns from
+	openingsFile    = "data/openings.jsonl" // what the base model learns from, first
+	schoolGames     = "data/school.jsonl"   // and then
+	expertFile      = "data/expert.jsonl"   // what SFT learns from
 )
 
 // A small model learns the instruction by heart; it need not say much.
@@ -64,31 +65,38 @@ const agentSeed = 100
 // paper, seeds differ in what is sampled and learnt from there on.
 func (p *paper) agent() *experiment { return p.experiment(alfworldPart, agentSeed) }
 
-// agentStages train the agent on what the expert does: at first on the openings
-// of games, where names are soon learnt to be copied, texts being short; then on
-// whole games.
+// agentStages train the agent on what the expert does: on the openings of games,
+// where names are soon learnt to be copied, texts being short; on whole games;
+// and, as SFT, on others by the same expert.
 func (e *experiment) agentStages() []stage.Stage {
 	a := e.alfworld
-	opening, game := e.watch(baseFile, a.openings, a.openingTurns), e.watch(expertFile, a.demonstrated, a.expertTurns)
-	opening.Commands = append(e.generate(a.openings, 1, 1), opening.Commands...)
+	games := e.generate(a.schooled, 1, 1)
+	openings := e.watch(openingsFile, a.schooled, a.openingTurns, 0)
+	openings.Commands = append(games, openings.Commands...)
+	learn := func(name, from, data string, set settings) stage.Stage {
+		return stage.Stage{Title: "train " + name, Product: name + "/train.yaml", Commands: [][]string{e.trainCommand("sft", name, from, data, set)}}
+	}
 	return []stage.Stage{
 		{Title: "write the instruction", Product: instructionFile, InGo: e.writeInstruction},
-		opening,
-		game,
-		e.init(expertFile, a.model),
-		{Title: "train a base model", Product: "base/train.yaml", Commands: [][]string{e.trainCommand("sft", "base", "new", baseFile, a.base)}},
-		{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "base", expertFile, a.sft)}},
+		openings,
+		e.watch(schoolGames, a.schooled, a.expertTurns, 0),
+		e.watch(expertFile, a.demonstrated, a.expertTurns, 1),
+		e.init(schoolGames, a.model),
+		learn("beginner", "new", openingsFile, a.beginner),
+		learn("base", "beginner", schoolGames, a.base),
+		learn("sft", "base", expertFile, a.sft),
 		e.export("sft", false),
 	}
 }
 
-// watch lets the expert play.
-func (e *experiment) watch(episodes string, games, turns int) stage.Stage {
-	expert := append(e.rollout("games/train", episodes, 1, turns), "--expert", "--brief", "--plan", "--limit", number(games))
+// watch lets the expert play, each time otherwise.
+func (e *experiment) watch(episodes string, games, turns, time int) stage.Stage {
+	expert := append(e.rollout("games/train", episodes, 1, turns), "--expert", "--brief", "--plan", "--limit", number(games),
+		"--seed", fmt.Sprint(e.seed+uint64(time)))
 	for _, share := range e.alfworld.checks {
 		expert = append(expert, "--check", fmt.Sprint(share))
 	}
-	return stage.Stage{Title: "let the expert play " + number(turns) + " turns", Product: episodes, Commands: [][]string{expert}}
+	return stage.Stage{Title: "let the expert play", Product: episodes, Commands: [][]string{expert}}
 }
 
 // trainAgent makes the agent, if the households are wanted.
