@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/oreo-go/oreo/alfworld"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	Direct bool
 	// Brief words every thought in the shortest way, for small models.
 	Brief bool
+	// Plan makes the first thought name the places to look at, in order, and
+	// where to bring what is found: later turns have it at hand.
+	Plan bool
 	// Checks makes the expert wasteful: between two commands it examines the
 	// receptacle before it once more, with a probability that depends on the
 	// receptacle's kind, each kind having one of these shares. Empty: never.
@@ -368,8 +372,12 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 		} else if len(p.visited) > 0 {
 			say = sayNext
 		}
+		thought := p.say(say, kind, kind, r.name)
+		if first && p.cfg.Plan {
+			thought = p.plan(kind, order)
+		}
 		first = false
-		p.inspect(r, p.say(say, kind, kind, r.name))
+		p.inspect(r, thought)
 		if here {
 			return slices.Index(p.objects, hit), nil
 		}
@@ -379,6 +387,22 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("the %s was not found", kind)
+}
+
+// plan words the search for a kind of object and, if it goes into a receptacle,
+// where it goes.
+func (p *planner) plan(kind string, order []*receptacle) string {
+	var places []string
+	for _, r := range order {
+		if p.fits[[2]string{r.kind, kind}] {
+			places = append(places, named(r.name))
+		}
+	}
+	s := "I look for " + article(kind) + " at " + strings.Join(places, ", ")
+	if target, err := p.target(); err == nil {
+		s += " and bring it to " + named(target.name)
+	}
+	return s + "."
 }
 
 // inspect makes the contents of r seen.

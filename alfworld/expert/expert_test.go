@@ -112,3 +112,45 @@ func TestWaste(t *testing.T) {
 		t.Error("a share of 2 is accepted")
 	}
 }
+
+// TestPlan follows what the first thought announces: the places of the search in
+// its order, and where things go in the end.
+func TestPlan(t *testing.T) {
+	cfg := worldgen.DefaultConfig()
+	cfg.Tasks, cfg.Apart = []string{"pick_and_place_simple"}, true
+	searched := 0
+	for spec, err := range worldgen.Games(cfg, "train", 20) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := spec.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := expert.Plan(g.NewEnv(), expert.Config{Seed: 5, Brief: true, Plan: true, MaxSteps: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		places, target, _ := strings.Cut(plan[0].Thought, " and bring it to the ")
+		_, places, _ = strings.Cut(places, " at the ")
+		order := strings.Split(places, ", the ")
+		for _, s := range plan {
+			if strings.HasPrefix(s.Command, "take ") {
+				break
+			}
+			if place, goes := strings.CutPrefix(s.Command, "go to "); goes {
+				if len(order) == 0 || place != order[0] {
+					t.Fatalf("%s: goes to %s, next in the plan %q is %q", spec.ID, place, plan[0].Thought, order)
+				}
+				order = order[1:]
+				searched++
+			}
+		}
+		if last := plan[len(plan)-1].Command + "."; !strings.HasSuffix(last, " in/on "+target) {
+			t.Errorf("%s: ends with %q, planned %q", spec.ID, last, plan[0].Thought)
+		}
+	}
+	if searched < 20 {
+		t.Errorf("only %d places searched", searched)
+	}
+}

@@ -51,7 +51,7 @@ func (c Config) newLayout(number int) *world {
 				p.id = fmt.Sprintf("%s_bar_%02d_bar_%s", base, n, f.name)
 			}
 			// Now and then two pieces of furniture are reached from one spot.
-			if len(w.places) > 0 && rng.IntN(6) == 0 {
+			if len(w.places) > 0 && rng.IntN(6) == 0 && !c.Apart {
 				p.location = w.places[len(w.places)-1].location
 			} else {
 				locations++

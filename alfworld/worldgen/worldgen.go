@@ -41,6 +41,7 @@ type Config struct {
 	Objects     int      // at most, in a game
 	Kinds       int      // of objects, at most: the first of a room's list
 	Single      bool     // no two objects of a kind
+	Apart       bool     // no two receptacles within reach from one spot, which nothing tells the agent beforehand
 	Tasks       []string // of alfworld.TaskTypes
 }
 

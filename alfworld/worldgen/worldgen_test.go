@@ -176,3 +176,24 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// Receptacles share spots now and then, but not where they are to stand apart.
+func TestApart(t *testing.T) {
+	for _, apart := range []bool{false, true} {
+		cfg := DefaultConfig()
+		cfg.Apart = apart
+		shared := 0
+		for n := range cfg.TrainLayouts {
+			seen := map[string]bool{}
+			for _, p := range cfg.newLayout(n).places {
+				if seen[p.location] {
+					shared++
+				}
+				seen[p.location] = true
+			}
+		}
+		if (shared == 0) != apart {
+			t.Errorf("apart %v: %d receptacles share a spot", apart, shared)
+		}
+	}
+}

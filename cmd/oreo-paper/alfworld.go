@@ -22,8 +22,9 @@ var splits = []string{"unseen", "seen"}
 
 const (
 	instructionFile = "data/instruction.txt"
-	baseFile        = "data/base.jsonl"   // what the base model learns from
-	expertFile      = "data/expert.jsonl" // what SFT learns from
+	openingsFile    = "data/openings.jsonl" // what the base model learns from, first
+	schoolGames     = "data/school.jsonl"   // and then
+	expertFile      = "data/expert.jsonl"   // what SFT learns from
 )
 
 // A small model learns the instruction by heart; it need not say much.
@@ -51,7 +52,7 @@ func (e *experiment) alfworldBase() []stage.Stage {
 	stages := []stage.Stage{{Title: "take the agent that all seeds start from", Product: "sft", InGo: e.takeAgent}}
 	if e.games == "" {
 		stages = append(stages, stage.Stage{Title: "make games", Product: "games/valid_unseen",
-			Commands: e.generate("games", e.alfworld.objects, e.alfworld.sampled, e.alfworld.seen, e.alfworld.unseen)})
+			Commands: e.generate(e.alfworld.sampled, e.alfworld.seen, e.alfworld.unseen)})
 	}
 	stages = append(stages, e.pretended(samplesFile("sft"), stage.Stage{Title: "collect episodes of sft", Product: samplesFile("sft"), Commands: [][]string{samples}})...)
 	return append(stages, e.pair("alfworld"))
@@ -64,27 +65,38 @@ const agentSeed = 100
 // paper, seeds differ in what is sampled and learnt from there on.
 func (p *paper) agent() *experiment { return p.experiment(alfworldPart, agentSeed) }
 
-// agentStages train the agent on what the expert does: at first in games with
-// more things, as a base model that reads and copies, then in those to be played.
+// agentStages train the agent on what the expert does: on the openings of games,
+// where names are soon learnt to be copied, texts being short; on whole games;
+// and, as SFT, on others by the same expert.
 func (e *experiment) agentStages() []stage.Stage {
 	a := e.alfworld
-	stages := []stage.Stage{{Title: "write the instruction", Product: instructionFile, InGo: e.writeInstruction}}
-	stages = append(stages, e.watch("games-of-base", baseFile, a.baseGames, a.baseObjects), e.init(baseFile, a.model))
-	return append(stages,
-		stage.Stage{Title: "train a base model", Product: "base/train.yaml", Commands: [][]string{e.trainCommand("sft", "base", "new", baseFile, a.base)}},
-		e.watch("games", expertFile, a.demonstrated, a.objects),
-		stage.Stage{Title: "train sft", Product: "sft/train.yaml", Commands: [][]string{e.trainCommand("sft", "sft", "base", expertFile, a.sft)}},
+	games := e.generate(a.schooled, 1, 1)
+	openings := e.watch(openingsFile, a.schooled, a.openingTurns, 0)
+	openings.Commands = append(games, openings.Commands...)
+	learn := func(name, from, data string, set settings) stage.Stage {
+		return stage.Stage{Title: "train " + name, Product: name + "/train.yaml", Commands: [][]string{e.trainCommand("sft", name, from, data, set)}}
+	}
+	return []stage.Stage{
+		{Title: "write the instruction", Product: instructionFile, InGo: e.writeInstruction},
+		openings,
+		e.watch(schoolGames, a.schooled, a.expertTurns, 0),
+		e.watch(expertFile, a.demonstrated, a.expertTurns, 1),
+		e.init(schoolGames, a.model),
+		learn("beginner", "new", openingsFile, a.beginner),
+		learn("base", "beginner", schoolGames, a.base),
+		learn("sft", "base", expertFile, a.sft),
 		e.export("sft", false),
-	)
+	}
 }
 
-// watch makes games and lets the expert play them.
-func (e *experiment) watch(games, episodes string, n, objects int) stage.Stage {
-	expert := append(e.rollout(games+"/train", episodes, 1, e.alfworld.expertTurns), "--expert", "--brief", "--limit", number(n))
+// watch lets the expert play, each time otherwise.
+func (e *experiment) watch(episodes string, games, turns, time int) stage.Stage {
+	expert := append(e.rollout("games/train", episodes, 1, turns), "--expert", "--brief", "--plan", "--limit", number(games),
+		"--seed", fmt.Sprint(e.seed+uint64(time)))
 	for _, share := range e.alfworld.checks {
 		expert = append(expert, "--check", fmt.Sprint(share))
 	}
-	return stage.Stage{Title: "make games and let the expert play", Product: episodes, Commands: append(e.generate(games, objects, n, 1, 1), expert)}
+	return stage.Stage{Title: "let the expert play", Product: episodes, Commands: [][]string{expert}}
 }
 
 // trainAgent makes the agent, if the households are wanted.
@@ -115,14 +127,14 @@ func (e *experiment) takeAgent() error {
 
 // generate makes games of this seed, in the rooms of all seeds, unless there are
 // real ones.
-func (e *experiment) generate(games string, objects, train, seen, unseen int) [][]string {
+func (e *experiment) generate(train, seen, unseen int) [][]string {
 	if e.games != "" {
 		return nil
 	}
 	a := e.alfworld
-	args := []string{"oreo-run", "alfworld", "generate", "--out", e.Path(games), "--train", number(train), "--seen", number(seen), "--unseen", number(unseen),
+	args := []string{"oreo-run", "alfworld", "generate", "--out", e.Path("games"), "--train", number(train), "--seen", number(seen), "--unseen", number(unseen),
 		"--train-layouts", number(a.layouts), "--unseen-layouts", number(a.layouts), "--layout-seed", number(agentSeed), "--room", "kitchen",
-		"--receptacles", number(a.receptacles), "--objects", number(objects), "--kinds", number(a.kinds), "--single", "--seed", fmt.Sprint(e.seed)}
+		"--receptacles", number(a.receptacles), "--objects", number(a.objects), "--kinds", number(a.kinds), "--single", "--apart", "--seed", fmt.Sprint(e.seed)}
 	for _, task := range a.tasks {
 		args = append(args, "--task", task)
 	}

@@ -42,6 +42,7 @@ small models: --room kitchen --receptacles 4 --objects 4.`,
 			&urfave.IntFlag{Name: "objects", Usage: "at most `N` objects in a game; 0: a full room"},
 			&urfave.IntFlag{Name: "kinds", Usage: "at most `N` kinds of objects, the first of each room's list; 0: all"},
 			&urfave.BoolFlag{Name: "single", Usage: "no two objects of a kind in a game"},
+			&urfave.BoolFlag{Name: "apart", Usage: "no two receptacles are within reach from one spot"},
 			&urfave.StringSliceFlag{Name: "room", Usage: "only rooms of this `KIND`; may be given again: " + strings.Join(worldgen.RoomKinds(), ", ")},
 			&urfave.StringSliceFlag{Name: "task", Usage: "only tasks of this `TYPE`; may be given again: " + strings.Join(alfworld.TaskTypes, ", ")},
 			&urfave.StringFlag{Name: "edition", Value: d.Edition, Usage: "wording of commands, 2.1.1 or 2.1.3"},
@@ -53,7 +54,7 @@ small models: --room kitchen --receptacles 4 --objects 4.`,
 				Seed: c.Uint64("seed"), LayoutSeed: c.Uint64("layout-seed"), Edition: c.String("edition"),
 				TrainLayouts: c.Int("train-layouts"), UnseenLayouts: c.Int("unseen-layouts"),
 				Rooms: c.StringSlice("room"), Tasks: c.StringSlice("task"),
-				Receptacles: c.Int("receptacles"), Objects: c.Int("objects"), Kinds: c.Int("kinds"), Single: c.Bool("single"),
+				Receptacles: c.Int("receptacles"), Objects: c.Int("objects"), Kinds: c.Int("kinds"), Single: c.Bool("single"), Apart: c.Bool("apart"),
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Usage(err)

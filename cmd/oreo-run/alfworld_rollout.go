@@ -37,6 +37,7 @@ batch (--rows). A run that was interrupted goes on where it stopped when started
 			&urfave.BoolFlag{Name: "expert", Usage: "the expert plays"},
 			&urfave.BoolFlag{Name: "direct", Usage: "the expert goes straight to what it needs"},
 			&urfave.BoolFlag{Name: "brief", Usage: "the expert words every thought in the shortest way"},
+			&urfave.BoolFlag{Name: "plan", Usage: "the expert's first thought names the places to look at, in order, and where to bring what is found"},
 			&urfave.Float64SliceFlag{Name: "check", Usage: "the expert wastes turns: with probability `P` it examines what is before it once more; if given again, kinds of receptacle have one of them each"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "episodes a game"},
 			&urfave.IntFlag{Name: "workers", Value: 16, Usage: "episodes in play at once"},
@@ -195,7 +196,7 @@ func chooseActor(c *urfave.Context) (*actor, error) {
 	case c.Int("best-of") > 1 && !hasCritic(c):
 		return nil, cli.Usagef("--best-of %d needs --critic, or a --model that holds a critic too", c.Int("best-of"))
 	case c.Bool("expert"):
-		cfg := expert.Config{Seed: c.Uint64("seed"), Direct: c.Bool("direct"), Brief: c.Bool("brief"), Checks: c.Float64Slice("check")}
+		cfg := expert.Config{Seed: c.Uint64("seed"), Direct: c.Bool("direct"), Brief: c.Bool("brief"), Plan: c.Bool("plan"), Checks: c.Float64Slice("check")}
 		if err := cfg.Validate(); err != nil {
 			return nil, cli.Usage(err)
 		}
