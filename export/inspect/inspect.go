@@ -105,8 +105,11 @@ func (g *census) check(m *manifest.Manifest, c *model.Config) []string {
 	}
 	got, want := g.counts(), operators(m, c, grouped)
 	if adapters := got["ScatterND"]; isAdapted(m) && adapters > 0 { // how many matrices have one is free
-		want["ScatterND"], want["MatMul"], want["Add"] = adapters, want["MatMul"]+2*adapters, want["Add"]+adapters
-		want["GatherND"] = min(got["GatherND"], 2*adapters)
+		want["ScatterND"], want["MatMul"] = adapters, want["MatMul"]+2*adapters
+		want["GatherND"] = min(got["GatherND"], adapters)
+		if m.DType == "fp16" { // else ScatterND adds
+			want["Add"], want["GatherND"] = want["Add"]+adapters, min(got["GatherND"], 2*adapters)
+		}
 	}
 	all := maps.Clone(want)
 	maps.Copy(all, got)
