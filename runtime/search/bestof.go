@@ -61,7 +61,7 @@ func (t *tree) forkRoot(n int) ([]rows, error) {
 	for _, seq := range policy[0] {
 		all = append(all, rows{policy: seq})
 	}
-	if t.m.Critic == nil || t.m.alike() {
+	if !t.m.apart() {
 		return all, nil
 	}
 	critic, err := t.m.Critic.Fork(n-1, t.critic)

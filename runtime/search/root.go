@@ -17,7 +17,7 @@ import (
 // use.
 type Root struct {
 	m              Models
-	policy, critic *engine.Seq // nil while they hold nothing; critic always where it is the policy
+	policy, critic *engine.Seq // nil while they hold nothing; critic always unless it is apart
 }
 
 // NewRoot returns a root that holds nothing. It needs a row in each engine.
@@ -26,7 +26,7 @@ func NewRoot(m Models) *Root { return &Root{m: m} }
 // Close frees the rows.
 func (r *Root) Close() {
 	r.m.Policy.Free(r.policy)
-	if r.m.Critic != nil {
+	if r.m.apart() {
 		r.m.Critic.Free(r.critic)
 	}
 	r.policy, r.critic = nil, nil
@@ -65,7 +65,7 @@ func (r *Root) run(ctx context.Context, prompt []int, cfg Config, rows int) (*Re
 		return nil, fmt.Errorf("search: empty prompt")
 	}
 	positions := r.m.Policy.Spec().MaxPositions
-	if r.m.Critic != nil {
+	if r.m.apart() {
 		positions = min(positions, r.m.Critic.Spec().MaxPositions)
 	}
 	if len(prompt) >= positions {
@@ -115,7 +115,7 @@ func (t *tree) plant(ctx context.Context) error {
 	}
 	critic := make(chan error, 1)
 	go func() {
-		if t.m.Critic == nil || t.m.alike() {
+		if !t.m.apart() {
 			critic <- nil
 			return
 		}

@@ -309,9 +309,12 @@ func (c *Config) defaults() {
 // alike tells whether policy and critic are one.
 func (m Models) alike() bool { return m.Critic == m.Policy }
 
+// apart tells whether there is a critic with rows and tokens of its own.
+func (m Models) apart() bool { return m.Critic != nil && !m.alike() }
+
 // maxRows is the most sequences that both engines hold.
 func (m Models) maxRows() int {
-	if m.Critic == nil {
+	if !m.apart() {
 		return m.Policy.MaxRows()
 	}
 	return min(m.Policy.MaxRows(), m.Critic.MaxRows())
@@ -328,7 +331,7 @@ func (m Models) Reserve(ctx context.Context, rows int) (*Lease, error) {
 	if l.policy, err = m.Policy.Reserve(ctx, rows); err != nil {
 		return nil, err
 	}
-	if m.Critic == nil || m.alike() {
+	if !m.apart() {
 		return l, nil
 	}
 	if l.critic, err = m.Critic.Reserve(ctx, rows); err != nil {
