@@ -34,10 +34,12 @@ func openKept(path string) (*kept, error) {
 		return nil, err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1
+	n := 0
 	for line := range bytes.Lines(text[:whole]) {
+		n++
 		var r record
 		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: line %d: %w; delete the file to measure anew", path, n, err)
 		}
 		k.answers[r.Key] = r.answer
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -53,4 +54,17 @@ func TestAnswersAreKept(t *testing.T) {
 	ask(task{Width: 3}, 4, true)
 	p.who = "a"
 	ask(task{Width: 3, Question: 1}, 2, true)
+
+	for name, text := range map[string]string{"no JSON": "{}\nno\n", "a huge number": `{}` + "\n" + `{"cpu":1e999}` + "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openKept(path); err == nil || !strings.Contains(err.Error(), path+": line 2: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ask(task{Width: 3}, 5, false)
 }

@@ -45,6 +45,9 @@ func exportAll(ctx context.Context, c config, work, program string) error {
 	if text, err := os.ReadFile(mark); err == nil && string(text) == from {
 		return nil
 	}
+	if err := os.Remove(mark); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // what it vouches for is about to be overwritten
+	}
 	source := filepath.Join(work, "critic-source")
 	if err := makeCritic(c.model, source); err != nil {
 		return err
@@ -103,11 +106,8 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 	return o, nil
 }
 
-// makeCritic writes the model with a value head, once.
+// makeCritic writes the model with a value head.
 func makeCritic(from, to string) (err error) {
-	if _, err := os.Stat(filepath.Join(to, "config.json")); err == nil {
-		return nil
-	}
 	config, err := model.LoadConfig(from)
 	if err != nil {
 		return err
