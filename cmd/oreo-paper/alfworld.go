@@ -48,7 +48,7 @@ func (e *experiment) alfworldStages() []stage.Stage {
 
 // alfworldBase leads to the episodes that every method learns from.
 func (e *experiment) alfworldBase() []stage.Stage {
-	samples := slices.Concat(e.rollout("games/train", samplesFile("sft"), e.alfworld.samples, e.alfworld.turns), e.sampling("sft"), []string{"--limit", number(e.alfworld.sampled)})
+	samples := slices.Concat(e.rollout("games/train", samplesFile("sft"), e.alfworld.samples, e.alfworld.turns, e.seed), e.sampling("sft"), []string{"--limit", number(e.alfworld.sampled)})
 	stages := []stage.Stage{{Title: "take the agent that all seeds start from", Product: "sft", InGo: e.takeAgent}}
 	if e.games == "" {
 		stages = append(stages, stage.Stage{Title: "make games", Product: "games/valid_unseen",
@@ -91,8 +91,7 @@ func (e *experiment) agentStages() []stage.Stage {
 
 // watch lets the expert play, each time otherwise.
 func (e *experiment) watch(episodes string, games, turns, time int) stage.Stage {
-	expert := append(e.rollout("games/train", episodes, 1, turns), "--expert", "--brief", "--plan", "--limit", number(games),
-		"--seed", fmt.Sprint(e.seed+uint64(time)))
+	expert := append(e.rollout("games/train", episodes, 1, turns, e.seed+uint64(time)), "--expert", "--brief", "--plan", "--limit", number(games))
 	for _, share := range e.alfworld.checks {
 		expert = append(expert, "--check", fmt.Sprint(share))
 	}
@@ -154,14 +153,14 @@ func (e *experiment) writeInstruction() error {
 }
 
 // rollout plays games.
-func (e *experiment) rollout(games, out string, samples, turns int) []string {
+func (e *experiment) rollout(games, out string, samples, turns int, seed uint64) []string {
 	path := e.Path(games)
 	if e.games != "" {
 		path = filepath.Join(e.games, filepath.Base(games))
 	}
 	return []string{"oreo-run", "alfworld", "rollout", "--games", path, "--instruction", e.agent().Path(instructionFile), "--out", e.Path(out),
 		"--samples", number(samples), "--max-turns", number(turns), "--max-new-tokens", number(e.alfworld.maxTokens),
-		"--seed", fmt.Sprint(e.seed), "--threads", number(e.threads)}
+		"--seed", fmt.Sprint(seed), "--threads", number(e.threads)}
 }
 
 // playName names the episodes of a policy on a split; bestOf 0 is greedy.
@@ -176,7 +175,7 @@ func playName(policy, split string, bestOf int) string {
 // some sampled actions.
 func (e *experiment) play(policy, split string, bestOf int) stage.Stage {
 	name := playName(policy, split, bestOf)
-	rollout := e.rollout("games/valid_"+split, name+".jsonl", 1, e.alfworld.turns)
+	rollout := e.rollout("games/valid_"+split, name+".jsonl", 1, e.alfworld.turns, e.seed)
 	if bestOf == 0 {
 		rollout = append(rollout, "--model", e.Path("onnx/"+policy))
 	} else {

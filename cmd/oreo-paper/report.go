@@ -298,7 +298,7 @@ func (p *paper) tuningTables(page *report.Page) {
 				rows = append(rows, []string{label(method), strings.Join(set, " "), correct, chosen})
 			}
 		}
-		page.Heading("Tuning: "+part).Text("As many settings of each method, trained and measured on a seed of their own, with problems of their own; the best serves all reported seeds. "+
+		page.Heading("Tuning: "+part).Text("Settings of each method, trained and measured on a seed of their own, with problems of their own, for no baseline fewer than for OREO; the best, of equal ones the first, serves all reported seeds. "+
 			"Where nothing is measured the first serves: nobody has run oreo-paper --tune yet.").
 			Table([]string{"method", "settings", "correct", ""}, rows)
 	}
