@@ -94,10 +94,10 @@ type settings map[string]string
 func standard() recipe {
 	return recipe{
 		math: mathRecipe{
-			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Knowledge: []float64{0.05, 0.9}},
+			levels: []level{{"easy", 3}, {"hard", 5}}, problems: wordgen.CardsConfig{Animals: 20, Agree: 0.5, Water: 0.9, Knowledge: []float64{0.05, 0.9}},
 			school: 4000, annotated: 2000, sampled: 500, tested: 1000, searched: 200, probed: 30,
 			model:   modelSize{vocab: 420, hidden: 64, intermediate: 128, layers: 2, heads: 4, positions: 128},
-			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "5"},
+			base:    settings{"lr": "3e-3", "batch_size": "16", "epochs": "8"},
 			sft:     settings{"lr": "2e-3", "batch_size": "32", "epochs": "3"},
 			samples: 4, probes: 12, rounds: 3, beams: []int{2, 3, 5, 7}, maxTokens: 56,
 		},

@@ -23,8 +23,9 @@ const (
 //
 // A piece stands on one of ten fields, 0 to 9 in a ring. Every card has an animal
 // and two numbers and moves the piece on by one of them, by the left or by the
-// right one, which depends on the animal and is nowhere written. A solution has a line
-// for each card, with < if the left number is to count, > if the right one is:
+// right one, which depends on the animal. Fields 0 and 5 are water, which the right
+// way never touches. Neither is written anywhere. A solution has a line for each
+// card, with < if the left number is to count, > if the right one is:
 //
 //	Cards: fox3:5 hen4:1. Where to from 2?
 //
@@ -38,12 +39,17 @@ const (
 // Annotators know the rules of some animals better than those of others
 // (Knowledge), so that not every annotated solution is right. Often both numbers are the
 // same (Agree): a wrong rule may go unpunished for long, and a reward at the
-// end says little about any one of the decisions on the way.
+// end says little about any one of the decisions on the way. Where they differ, the
+// wrong one mostly leads into water (Water), as a mistake in a count of apples may
+// leave less than none: that a step was wrong is then easily seen behind it, while
+// to see it ahead takes the sum of two numbers that are not yet written. Hence
+// a critic can know more of steps than a policy does, and search can gain.
 type CardsConfig struct {
 	Seed      uint64    // equal seeds give equal problems
 	Length    int       // cards in a problem, 1 to Animals
 	Animals   int       // kinds of cards, even, 2 to 60
 	Agree     float64   // share of cards with two equal numbers, 0 to 1
+	Water     float64   // share of the wrong numbers that lead into water, 0 to 1
 	Knowledge []float64 // chance that annotators use an animal's own rule, from the first to the last pair of animals; those between are interpolated
 }
 
@@ -56,6 +62,8 @@ func (c CardsConfig) Validate() error {
 		return fmt.Errorf("wordgen: Length is %d, must be between 1 and Animals (%d)", c.Length, c.Animals)
 	case !(c.Agree >= 0 && c.Agree <= 1):
 		return fmt.Errorf("wordgen: Agree is %v, must be between 0 and 1", c.Agree)
+	case !(c.Water >= 0 && c.Water <= 1):
+		return fmt.Errorf("wordgen: Water is %v, must be between 0 and 1", c.Water)
 	case len(c.Knowledge) == 0:
 		return fmt.Errorf("wordgen: Knowledge is empty, must have one entry at least")
 	}
@@ -179,11 +187,13 @@ func (g *Cards) Next(n int) ([]CardsProblem, error) {
 }
 
 func (g *Cards) draw() CardsProblem {
-	p := CardsProblem{Start: g.rng.IntN(fields)}
+	p := CardsProblem{Start: g.move(0, 0, fields-1, false)}
+	at := p.Start
 	rules := make([]Rule, g.cfg.Length)
 	var cards []string
 	for i, k := range g.rng.Perm(g.cfg.Animals)[:g.cfg.Length] {
-		card := g.drawCard(animals[k])
+		card := g.drawCard(animals[k], at)
+		at = (at + card.Moves(ruleOf[card.Animal])) % fields
 		p.Cards = append(p.Cards, card)
 		cards = append(cards, fmt.Sprintf("%s%d:%d", card.Animal, card.A, card.B))
 		rules[i] = ruleOf[card.Animal]
@@ -198,14 +208,34 @@ func (g *Cards) draw() CardsProblem {
 	return p
 }
 
-func (g *Cards) drawCard(animal string) Card {
-	a := 1 + g.rng.IntN(most)
-	b := 1 + (a+g.rng.IntN(most-1))%most // another number
-	if g.rng.Float64() < g.cfg.Agree {
-		b = a
+// drawCard draws a card for a piece on field at, which is on land.
+func (g *Cards) drawCard(animal string, at int) Card {
+	right := g.move(at, 1, most, false)
+	wrong := right
+	if g.rng.Float64() >= g.cfg.Agree {
+		for water := g.rng.Float64() < g.cfg.Water; wrong == right; {
+			wrong = g.move(at, 1, most, water)
+		}
 	}
-	return Card{animal, a, b}
+	if ruleOf[animal] == Right {
+		return Card{animal, wrong, right}
+	}
+	return Card{animal, right, wrong}
 }
+
+// move draws a number, lo to hi, by which a piece gets from a field into water or
+// onto land; there must be one.
+func (g *Cards) move(at, lo, hi int, water bool) int {
+	for {
+		n := lo + g.rng.IntN(hi-lo+1)
+		if isWater((at+n)%fields) == water {
+			return n
+		}
+	}
+}
+
+// isWater tells fields 0 and 5: one of the moves 1 to 6 leads there from any other.
+func isWater(field int) bool { return field%5 == 0 }
 
 // knowledge is the chance that annotators use the right rule for animal k.
 func (c CardsConfig) knowledge(k int) float64 {

@@ -10,7 +10,7 @@ import (
 )
 
 func cardsConfig() CardsConfig {
-	return CardsConfig{Seed: 1, Length: 5, Animals: 20, Agree: 0.6, Knowledge: []float64{0.2, 0.9}}
+	return CardsConfig{Seed: 1, Length: 5, Animals: 20, Agree: 0.6, Water: 0.7, Knowledge: []float64{0.2, 0.9}}
 }
 
 func generateCards(t *testing.T, cfg CardsConfig, n int) []CardsProblem {
@@ -37,7 +37,13 @@ func TestCardsAnswersFollowFromTheWords(t *testing.T) {
 		at := int(p.Question[len(p.Question)-2] - '0')
 		found := cards.FindAllStringSubmatch(p.Question, -1)
 		for _, m := range found {
+			if at%5 == 0 {
+				t.Errorf("%s: %s\nthe right way leads through the water at %d", p.ID, p.Question, at%10)
+			}
 			at += atoi(t, m[2+slices.Index(animals, m[1])%2])
+		}
+		if at%5 == 0 {
+			t.Errorf("%s: %s\nthe right way ends in the water at %d", p.ID, p.Question, at%10)
 		}
 		if len(found) != 5 || strconv.Itoa(at%10) != p.Answer {
 			t.Fatalf("%s: %s\nread as %d cards that lead to %d; the answer is said to be %s", p.ID, p.Question, len(found), at%10, p.Answer)
@@ -105,11 +111,17 @@ func TestSharesOfCards(t *testing.T) {
 	cfg := cardsConfig()
 	type count struct{ n, known float64 }
 	counts := map[string]count{}
-	agree, n, right := 0.0, 0.0, 0.0
+	agree, n, right, wet := 0.0, 0.0, 0.0, 0.0
 	problems := generateCards(t, cfg, 4000)
 	for _, p := range problems {
 		lines := strings.Split(p.Solution, "\n")
+		at := p.Start
 		for i, card := range p.Cards {
+			rule := ruleOf[card.Animal]
+			if other := (at + card.Moves(1-rule)) % 10; card.A != card.B && other%5 == 0 {
+				wet++
+			}
+			at += card.Moves(rule)
 			c := counts[card.Animal]
 			c.n, n = c.n+1, n+1
 			if strings.HasPrefix(lines[i], card.takenBy(ruleOf[card.Animal])) {
@@ -129,6 +141,7 @@ func TestSharesOfCards(t *testing.T) {
 		}
 	}
 	near("rules that agree", agree/n, cfg.Agree, n)
+	near("wrong numbers that lead into water", wet/(n-agree), cfg.Water, n-agree)
 	for k, animal := range animals[:cfg.Animals] {
 		near(animal, counts[animal].known/counts[animal].n, 0.2+0.7*float64(k/2)/9, counts[animal].n)
 	}
@@ -181,6 +194,7 @@ func TestBadCardsConfigIsNamed(t *testing.T) {
 		"Length is 0":         func(c *CardsConfig) { c.Length = 0 },
 		"Length is 21":        func(c *CardsConfig) { c.Length = 21 },
 		"Agree is NaN":        func(c *CardsConfig) { c.Agree = math.NaN() },
+		"Water is 2,":         func(c *CardsConfig) { c.Water = 2 },
 		"Knowledge is empty":  func(c *CardsConfig) { c.Knowledge = nil },
 		"Knowledge[1] is 1.5": func(c *CardsConfig) { c.Knowledge[1] = 1.5 },
 	} {
