@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/oreo-go/oreo/runtime/jsonl"
 	"github.com/oreo-go/oreo/runtime/traj"
@@ -34,11 +35,16 @@ type partHead struct {
 	Settings string `json:"settings"`
 }
 
-// openPart opens or starts the file at path for problems 0..total-1.
+// openPart opens or starts the file at path for problems 0..total-1. It fails when
+// another process has it open.
 func openPart(path, settings string, total int) (*part, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: another collect writes it: %w; choose another --out", path, err)
 	}
 	p := &part{path: path, file: file, done: map[int]bool{}}
 	if err := p.resume(settings, total); err != nil {
