@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -115,8 +116,20 @@ func TestTuningIsFair(t *testing.T) {
 			}
 		}
 	}
-	if best := (tuning{"p": {"m": {{Set: settings{"lr": "1"}, Mean: 0.2}, {Set: settings{"lr": "2"}, Mean: 0.4}, {Set: settings{"lr": "3"}, Mean: 0.3}}}}).best("p", "m"); best["lr"] != "2" {
+	points := []trial{
+		{settings{"lr": "1"}, []float64{0.2}},
+		{settings{"lr": "2"}, []float64{0.4, 0.1, 0.2}},
+		{settings{"lr": "3"}, []float64{0.3, 0.3, 0.3}},
+		{settings{"lr": "4"}, []float64{0.1}},
+	}
+	if best := (tuning{"p": {"m": points}}).best("p", "m"); best["lr"] != "3" {
 		t.Errorf("best %v", best)
+	}
+	if k := worthTrying(points, 0); !slices.Equal(k, []int{0, 1, 2, 3}) {
+		t.Errorf("on the first seed %v", k)
+	}
+	if k := worthTrying(points, 1); !slices.Equal(k, []int{1, 2}) {
+		t.Errorf("on the second seed %v", k)
 	}
 	path := filepath.Join(t.TempDir(), "t.json")
 	if err := os.WriteFile(path, []byte(`{"math":{}}`), 0o644); err != nil {

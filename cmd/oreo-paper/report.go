@@ -196,7 +196,7 @@ func (s *summary) plot(page *report.Page, plot report.Plot, runs []*experiment, 
 func (p *paper) mathPage(page *report.Page, s *summary, runs []*experiment) error {
 	m, levels := p.math, p.levelNames()
 	page.Heading("Mathematics").Text(fmt.Sprintf("Problems of %d steps (easy) and %d steps (hard) from the program's own generator: in each step one of two rules is right, which depends on the animal on a card and is nowhere stated. "+
-		"Annotators use the right rule in %.0f to %.0f %% of the cases, depending on the animal; on %.0f %% of the cards a wrong rule does no harm; the reward at the end alone tells which rules are right. "+
+		"Annotators use the right rule in %.0f to %.0f %% of the cases, depending on the animal; on %.0f %% of the cards a wrong rule does no harm, on most of the others it leads into water, where the right way never goes; the reward at the end alone tells which rules are right. "+
 		"A base model learns to follow both rules on %d problems of each level; SFT then sees %d annotated problems of each level; every other method then sees the same %d answers to each of %d new problems of each level. "+
 		"Measured on %d problems of each level with math/grade; on %d of them with beam search.", m.levels[0].cards, m.levels[len(m.levels)-1].cards,
 		100*slices.Min(m.problems.Knowledge), 100*slices.Max(m.problems.Knowledge), 100*m.problems.Agree,
@@ -292,15 +292,20 @@ func (p *paper) tuningTables(page *report.Page) {
 					chosen = "chosen"
 				}
 				correct := "not measured"
-				if len(t.Accuracy) > 0 {
-					correct = fmt.Sprintf("%.1f %%", 100*t.Mean)
+				for i, c := range t.Correct {
+					if i == 0 {
+						correct = fmt.Sprintf("%.1f", 100*c)
+					} else {
+						correct += fmt.Sprintf(", %.1f", 100*c)
+					}
 				}
 				rows = append(rows, []string{label(method), strings.Join(set, " "), correct, chosen})
 			}
 		}
-		page.Heading("Tuning: "+part).Text("Settings of each method, trained and measured on a seed of their own, with problems of their own, for no baseline fewer than for OREO; the best, of equal ones the first, serves all reported seeds. "+
+		page.Heading("Tuning: "+part).Text("Settings of each method, for no baseline fewer than for OREO, trained and measured on seeds of their own, with problems of their own: all on the first of these seeds, the better half on the others. "+
+			"Of these the best in the mean, of equal ones the first, serves all reported seeds. "+
 			"Where nothing is measured the first serves: nobody has run oreo-paper --tune yet.").
-			Table([]string{"method", "settings", "correct", ""}, rows)
+			Table([]string{"method", "settings", "correct, %, by seed", ""}, rows)
 	}
 }
 
