@@ -28,8 +28,9 @@ type Config struct {
 	Direct bool
 	// Brief words every thought in the shortest way, for small models.
 	Brief bool
-	// Plan makes the first thought name the places to look at, in order, and
-	// where to bring what is found: later turns have it at hand.
+	// Plan makes the first thought name the places to look at, all of them in the
+	// order of the room's description, and where to bring what is found. Later
+	// thoughts say where the search has come to: whoever can copy can follow.
 	Plan bool
 	// Checks makes the expert wasteful: between two commands it examines the
 	// receptacle before it once more, with a probability that depends on the
@@ -354,6 +355,9 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 		return slices.Index(p.objects, hit), nil
 	}
 	order := p.likely(kind)
+	if p.cfg.Plan {
+		order = p.listed()
+	}
 	if !slices.ContainsFunc(order, found) {
 		return 0, fmt.Errorf("there is no %s to be had", kind)
 	}
@@ -373,8 +377,11 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 			say = sayNext
 		}
 		thought := p.say(say, kind, kind, r.name)
-		if first && p.cfg.Plan {
+		switch {
+		case first && p.cfg.Plan:
 			thought = p.plan(kind, order)
+		case say == sayNext && p.cfg.Plan && p.before != nil:
+			thought = fmt.Sprintf("Not at %s, %s is next.", named(p.before.name), named(r.name))
 		}
 		first = false
 		p.inspect(r, thought)
@@ -394,9 +401,7 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 func (p *planner) plan(kind string, order []*receptacle) string {
 	var places []string
 	for _, r := range order {
-		if p.fits[[2]string{r.kind, kind}] {
-			places = append(places, named(r.name))
-		}
+		places = append(places, named(r.name))
 	}
 	s := "I look for " + article(kind) + " at " + strings.Join(places, ", ")
 	if target, err := p.target(); err == nil {

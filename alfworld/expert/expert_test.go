@@ -113,8 +113,9 @@ func TestWaste(t *testing.T) {
 	}
 }
 
-// TestPlan follows what the first thought announces: the places of the search in
-// its order, and where things go in the end.
+// TestPlan follows what the first thought announces: the places of the room in the
+// order of its description, and where things go in the end; later thoughts say
+// where the search has come to.
 func TestPlan(t *testing.T) {
 	cfg := worldgen.DefaultConfig()
 	cfg.Tasks, cfg.Apart = []string{"pick_and_place_simple"}, true
@@ -127,13 +128,24 @@ func TestPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := expert.Plan(g.NewEnv(), expert.Config{Seed: 5, Brief: true, Plan: true, MaxSteps: 100})
+		env := g.NewEnv()
+		plan, err := expert.Plan(env, expert.Config{Seed: 5, Brief: true, Plan: true, MaxSteps: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
 		places, target, _ := strings.Cut(plan[0].Thought, " and bring it to the ")
 		_, places, _ = strings.Cut(places, " at the ")
 		order := strings.Split(places, ", the ")
+		text, err := env.Reset()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, described, _ := strings.Cut(text, "you see a ")
+		described, _, _ = strings.Cut(described, ".")
+		if described = strings.ReplaceAll(described, ", and a ", ", a "); described != strings.Join(order, ", a ") {
+			t.Fatalf("%s: the plan names %q, the room has %q", spec.ID, order, described)
+		}
+		before := ""
 		for _, s := range plan {
 			if strings.HasPrefix(s.Command, "take ") {
 				break
@@ -142,7 +154,10 @@ func TestPlan(t *testing.T) {
 				if len(order) == 0 || place != order[0] {
 					t.Fatalf("%s: goes to %s, next in the plan %q is %q", spec.ID, place, plan[0].Thought, order)
 				}
-				order = order[1:]
+				if want := "Not at the " + before + ", the " + place + " is next."; before != "" && s.Thought != want {
+					t.Errorf("%s: thinks %q, want %q", spec.ID, s.Thought, want)
+				}
+				before, order = place, order[1:]
 				searched++
 			}
 		}

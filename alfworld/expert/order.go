@@ -37,6 +37,19 @@ func number(name string) int {
 	return n
 }
 
+// listed is the order in which a room's description names receptacles: kinds by
+// the alphabet, the highest number first.
+func (p *planner) listed() []*receptacle {
+	order := p.byName()
+	slices.SortStableFunc(order, func(a, b *receptacle) int {
+		if a.kind != b.kind {
+			return 0
+		}
+		return cmp.Compare(number(b.name), number(a.name))
+	})
+	return order
+}
+
 // likely lists the receptacles in the order in which an object of a kind is
 // looked for: where such things go before where they do not, kind by kind, each
 // kind by number. The seed swaps neighbouring kinds now and then.

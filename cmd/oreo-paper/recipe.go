@@ -105,11 +105,11 @@ func standard() recipe {
 			layouts: 200, schooled: 4000, openingTurns: 2, demonstrated: 2000, receptacles: 4, objects: 1, kinds: 8,
 			tasks:  []string{"pick_and_place_simple"},
 			checks: []float64{0.3, 0.55, 0.8, 0.8, 0.9, 0.65}, expertTurns: 30,
-			model:    modelSize{vocab: 560, hidden: 96, intermediate: 192, layers: 2, heads: 3, positions: 1536},
+			model:    modelSize{vocab: 560, hidden: 96, intermediate: 192, layers: 3, heads: 3, positions: 1536},
 			beginner: settings{"lr": "3e-3", "batch_size": "8", "epochs": "2", "warmup_ratio": "0.05"},
-			base:     settings{"lr": "2e-3", "batch_size": "4", "epochs": "1", "warmup_ratio": "0.05"},
+			base:     settings{"lr": "2e-3", "batch_size": "4", "epochs": "2", "warmup_ratio": "0.05"},
 			sft:      settings{"lr": "2e-3", "batch_size": "4", "epochs": "1", "warmup_ratio": "0.05"},
-			sampled:  150, samples: 5, temperature: 1, seen: 100, unseen: 100, searched: 50, turns: 8, maxTokens: 64, bestOf: []int{1, 3, 5},
+			sampled:  150, samples: 5, temperature: 1, seen: 100, unseen: 100, searched: 50, turns: 9, maxTokens: 64, bestOf: []int{1, 3, 5},
 		},
 	}
 }

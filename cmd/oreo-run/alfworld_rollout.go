@@ -37,7 +37,7 @@ batch (--rows). A run that was interrupted goes on where it stopped when started
 			&urfave.BoolFlag{Name: "expert", Usage: "the expert plays"},
 			&urfave.BoolFlag{Name: "direct", Usage: "the expert goes straight to what it needs"},
 			&urfave.BoolFlag{Name: "brief", Usage: "the expert words every thought in the shortest way"},
-			&urfave.BoolFlag{Name: "plan", Usage: "the expert's first thought names the places to look at, in order, and where to bring what is found"},
+			&urfave.BoolFlag{Name: "plan", Usage: "the expert looks at places in the order of the room's description and says where its search has come to; its first thought names them all, and where to bring what is found"},
 			&urfave.Float64SliceFlag{Name: "check", Usage: "the expert wastes turns: with probability `P` it examines what is before it once more; if given again, kinds of receptacle have one of them each"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "episodes a game"},
 			&urfave.IntFlag{Name: "workers", Value: 16, Usage: "episodes in play at once"},
