@@ -53,9 +53,9 @@ type level struct {
 // decides a game. Checks at shares of 0.8 are still the rule among the won
 // episodes, so that imitating these does not end them.
 //
-// The agent has to copy names almost without a slip, or unlearning the habit
-// leads it where it has hardly been. Hence the expert that says its whole search
-// in its first thought, the beginner's short openings, and one kind of task.
+// The agent has to copy names almost without a slip: after one, it is where the
+// expert never was, and lost. Hence the expert that says where its search goes and
+// where it has come to, the beginner's short openings, and one kind of task.
 type alfworldRecipe struct {
 	layouts      int       // rooms of the training games, and as many unseen ones
 	schooled     int       // games with an expert's episode, that the base model learns from
