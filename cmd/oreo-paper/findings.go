@@ -77,13 +77,16 @@ func mean(x []float64) float64 {
 	return sum / float64(max(1, len(x)))
 }
 
-// standardError of the mean of x.
+// standardError of the mean of x; 0 where x has not two values.
 func standardError(x []float64) float64 {
-	m, sum := mean(x), 0.0
+	m, sum, n := mean(x), 0.0, float64(len(x))
+	if n < 2 {
+		return 0
+	}
 	for _, v := range x {
 		sum += (v - m) * (v - m)
 	}
-	return math.Sqrt(sum) / float64(max(1, len(x)))
+	return math.Sqrt(sum / (n - 1) / n)
 }
 
 // acrossSamples estimates the mean of figures per problem, a slice a seed.

@@ -303,7 +303,7 @@ func (p *paper) tuningTables(page *report.Page) {
 			}
 		}
 		page.Heading("Tuning: "+part).Text("Settings of each method, for no baseline fewer than for OREO, trained and measured on seeds of their own, with problems of their own: all on the first of these seeds, the better half on the others. "+
-			"Of these the best in the mean, of equal ones the first, serves all reported seeds. "+
+			"Of these the one with the smallest learning rate serves all reported seeds, among those that come within two standard errors of the best. "+
 			"Where nothing is measured the first serves: nobody has run oreo-paper --tune yet.").
 			Table([]string{"method", "settings", "correct, %, by seed", ""}, rows)
 	}

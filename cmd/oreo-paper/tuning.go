@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/oreo-go/oreo/cmd/internal/report"
@@ -54,22 +55,42 @@ func readTuning(path string) (tuning, error) {
 			if len(t[part][method]) == 0 {
 				return nil, fmt.Errorf("%s: no settings of %s for %s", path, part, method)
 			}
+			for i, point := range t[part][method] {
+				if point.rate() <= 0 {
+					return nil, fmt.Errorf("%s: %s, %s, settings %d: lr is %q, want a positive number", path, part, method, i+1, point.Set["lr"])
+				}
+			}
 		}
 	}
 	return t, nil
 }
 
-// best returns the settings of a method with the highest mean over seeds, among
-// those that were measured on most of them.
+// best returns the gentlest settings of a method that may be its best: of those that
+// were measured on most seeds and come within two standard errors of the highest
+// mean, the ones with the smallest learning rate, of equal ones the better. A
+// high rate that wins by less than that has been lucky on these seeds, and does not
+// keep what it promises on others.
 func (t tuning) best(part, method string) settings {
-	best := t[part][method][0]
-	for _, other := range t[part][method][1:] {
-		n, most := len(other.Correct), len(best.Correct)
-		if n > most || n == most && mean(other.Correct) > mean(best.Correct) {
+	points := t[part][method]
+	best := slices.MaxFunc(points, func(a, b trial) int {
+		return cmp.Or(cmp.Compare(len(a.Correct), len(b.Correct)), cmp.Compare(mean(a.Correct), mean(b.Correct)))
+	})
+	bar := mean(best.Correct) - 2*standardError(best.Correct)
+	for _, other := range points {
+		if len(other.Correct) < len(best.Correct) || mean(other.Correct) < bar {
+			continue
+		}
+		if c := cmp.Compare(other.rate(), best.rate()); c < 0 || c == 0 && mean(other.Correct) > mean(best.Correct) {
 			best = other
 		}
 	}
 	return best.Set
+}
+
+// rate is the learning rate, which readTuning has checked.
+func (t trial) rate() float64 {
+	rate, _ := strconv.ParseFloat(t.Set["lr"], 64)
+	return rate
 }
 
 // tune trains and measures the points of the grids that it was given, and writes
