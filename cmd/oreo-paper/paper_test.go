@@ -111,7 +111,7 @@ func TestTuningIsFair(t *testing.T) {
 	}
 	for part, methods := range map[string][]string{mathPart: mathMethods, alfworldPart: alfworldMethods} {
 		for _, method := range methods {
-			if n, want := len(tuned[part][method]), len(tuned[part]["oreo"]); n < want {
+			if n, want := len(tuned[part][method]), len(tuned[part]["oreo"]); n != want {
 				t.Errorf("%s, %s: %d settings, OREO has %d", part, method, n, want)
 			}
 		}

@@ -83,8 +83,8 @@ type alfworldRecipe struct {
 // settings are keys of a training run.
 type settings map[string]string
 
-// standard needs about a quarter of an hour of one core for one seed of the
-// mathematics part.
+// standard needs about ten minutes of one core for one seed of the mathematics
+// part.
 //
 // Annotators use the right rule of an animal in 5 to 90 % of the cases, log-odds
 // of -2.9 to 2.2. Among right answers a wrong rule is half as frequent (Agree), so

@@ -18,7 +18,7 @@ import (
 )
 
 // tuning is what --tune found: for every method of a part the settings that were
-// tried, for no method fewer than for OREO, on seeds that no result is reported of.
+// tried, as many for each, on seeds that no result is reported of.
 type tuning map[string]map[string][]trial
 
 // trial is a point of a grid.
