@@ -354,9 +354,11 @@ func (p *planner) search(wanted func(*object) bool, kind string) (int, error) {
 		p.reach(hit.in, p.say(sayBack, kind, hit.name, hit.in.name))
 		return slices.Index(p.objects, hit), nil
 	}
-	order := p.likely(kind)
+	var order []*receptacle
 	if p.cfg.Plan {
 		order = p.listed()
+	} else {
+		order = p.likely(kind)
 	}
 	if !slices.ContainsFunc(order, found) {
 		return 0, fmt.Errorf("there is no %s to be had", kind)

@@ -40,12 +40,9 @@ func number(name string) int {
 // listed is the order in which a room's description names receptacles: kinds by
 // the alphabet, the highest number first.
 func (p *planner) listed() []*receptacle {
-	order := p.byName()
-	slices.SortStableFunc(order, func(a, b *receptacle) int {
-		if a.kind != b.kind {
-			return 0
-		}
-		return cmp.Compare(number(b.name), number(a.name))
+	order := slices.Clone(p.receptacles)
+	slices.SortFunc(order, func(a, b *receptacle) int {
+		return cmp.Or(strings.Compare(a.kind, b.kind), cmp.Compare(number(b.name), number(a.name)))
 	})
 	return order
 }

@@ -142,4 +142,12 @@ func TestTuningIsFair(t *testing.T) {
 	if _, err := readTuning(path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
+	for _, rate := range []string{"", "0", "-1", "NaN", "fast"} {
+		if err := os.WriteFile(path, bytes.Replace(standardTuning, []byte(`"lr": "1e-3"`), []byte(`"lr": "`+rate+`"`), 1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readTuning(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "lr is") {
+			t.Errorf("lr %q: error %v", rate, err)
+		}
+	}
 }

@@ -304,7 +304,7 @@ func (p *paper) tuningTables(page *report.Page) {
 		}
 		page.Heading("Tuning: "+part).Text("Settings of each method, as many for one as for another, trained and measured on seeds of their own, with problems of their own: all on the first of these seeds, the better half on the others. "+
 			"Of these the one with the smallest learning rate serves all reported seeds, among those that come within two standard errors of the best. "+
-			"Where nothing is measured the first serves: nobody has run oreo-paper --tune yet.").
+			"Where nothing is measured it is the smallest of all: nobody has run oreo-paper --tune yet.").
 			Table([]string{"method", "settings", "correct, %, by seed", ""}, rows)
 	}
 }

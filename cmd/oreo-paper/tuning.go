@@ -56,7 +56,7 @@ func readTuning(path string) (tuning, error) {
 				return nil, fmt.Errorf("%s: no settings of %s for %s", path, part, method)
 			}
 			for i, point := range t[part][method] {
-				if point.rate() <= 0 {
+				if !(point.rate() > 0) { // NaN, too
 					return nil, fmt.Errorf("%s: %s, %s, settings %d: lr is %q, want a positive number", path, part, method, i+1, point.Set["lr"])
 				}
 			}
