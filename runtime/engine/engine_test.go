@@ -93,6 +93,7 @@ func TestBranchesShareARowWhileItPays(t *testing.T) {
 		"few, alone":            {500, 3, 0, 20, true},
 		"few, not alone":        {500, 3, 4, 20, false},
 		"many, not alone":       {500, 10, 4, 20, true},
+		"some, not alone":       {300, 10, 4, 20, false},
 		"short prefix at first": {10, 10, 0, 4, true},
 		"short prefix":          {10, 10, 0, 60, false},
 	} {

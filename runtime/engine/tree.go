@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"maps"
+	"math"
 	"slices"
 
 	"github.com/oreo-go/oreo/runtime/kv"
@@ -83,22 +83,25 @@ func (s *Seq) straighten() {
 
 // prune gives back the slots of t that no sequence needs any more.
 func (e *Engine) prune(t *tree) error {
-	live := map[int]bool{}
+	live := make([]bool, t.row.Len())
 	for s := range t.seqs {
 		for _, slot := range s.path {
 			live[slot] = true
 		}
 	}
-	if len(live) == t.row.Len() {
+	to := make([]int, len(live)) // where a live slot goes
+	var kept []int
+	for slot := range live {
+		if live[slot] {
+			to[slot] = len(kept)
+			kept = append(kept, slot)
+		}
+	}
+	if len(kept) == len(live) {
 		return nil
 	}
-	kept := slices.Sorted(maps.Keys(live))
 	if err := e.pool.Keep(t.row, kept); err != nil {
 		return err
-	}
-	to := make(map[int]int, len(kept))
-	for i, slot := range kept {
-		to[slot] = i
 	}
 	for s := range t.seqs {
 		for i, slot := range s.path {
@@ -108,48 +111,41 @@ func (e *Engine) prune(t *tree) error {
 	return nil
 }
 
-// A pass over a tree costs in proportion to branches times slots; one over rows,
-// to the sum of their lengths, at treeGain times the price, because each row is
-// read for a single token (measured with SmolLM2-135M on a CPU, 25 branches).
+// What a decode step costs beside the arithmetic of its products with weights, in
+// the time that a branch's token takes for a slot of its tree (measured with
+// SmolLM2-135M on a CPU).
 const (
-	treeGain  = 4
-	treeSlack = 64 // tokens of a row that a pass costs besides
-	treeMany  = 8  // branches from which a tree fills a pass on its own
+	slotCost = 4     // a slot of a row, which is read for a single token
+	rowCost  = 64    // a row besides
+	passCost = 14000 // a pass: all weights are read
 )
 
-// pays tells whether a decode step of jobs, all of one tree, is cheaper on the
-// tree than on rows; alone says that nothing else would share the pass.
-func (t *tree) pays(jobs []*running, alone bool) bool {
-	if len(jobs) < treeMany && !alone {
-		return false
-	}
-	slots := 0
-	for _, j := range jobs {
-		slots += treeGain*len(j.Seq.path) + treeSlack
-	}
-	return t.row.Len()*len(jobs) <= slots
-}
-
 // settle prepares a decode step: it returns the groups of jobs that go over one
-// tree each, and the rest, whose sequences have rows of their own.
+// tree each, and the rest, which go over rows of their own. Each tree is a pass, and
+// all rows together are one: trees give theirs up for it where that costs less.
 func (e *Engine) settle(jobs []*running) (trees [][]*running, rows []*running, err error) {
+	var poor [][]*running // trees not worth a pass, if there is one over rows
+	saved := -passCost    // by these, if they share that pass
 	for _, group := range byTree(jobs) {
-		t := group[0].Seq.tree
-		if len(t.seqs) == 1 {
+		if len(group[0].Seq.tree.seqs) == 1 {
 			rows = append(rows, group...)
 			continue
 		}
-		alone := len(group) == len(jobs)
-		climbs := func() bool { return t.pays(group, alone) && t.row.Len()+len(group) <= e.spec.TreeSlots }
-		if !climbs() {
-			if err := e.prune(t); err != nil { // perhaps it pays then
-				return nil, nil, err
-			}
-		}
-		if climbs() {
+		gain, err := e.gain(group)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case gain >= passCost:
 			trees = append(trees, group)
-			continue
+		default:
+			poor = append(poor, group)
+			saved += passCost - gain
 		}
+	}
+	if len(rows) == 0 && saved <= 0 {
+		return append(trees, poor...), nil, nil
+	}
+	for _, group := range poor {
 		if err := e.pool.Reserve(len(group)); err != nil {
 			return nil, nil, err
 		}
@@ -168,6 +164,26 @@ func (e *Engine) settle(jobs []*running) (trees [][]*running, rows []*running, e
 		}
 	}
 	return trees, rows, nil
+}
+
+// gain is what a decode step of jobs, all of one tree, costs less on the tree than
+// on rows. A tree that has not slots enough gains nothing.
+func (e *Engine) gain(jobs []*running) (int, error) {
+	t, onRows := jobs[0].Seq.tree, 0
+	for _, j := range jobs {
+		onRows += slotCost*len(j.Seq.path) + rowCost
+	}
+	gain := func() int {
+		if t.row.Len()+len(jobs) > e.spec.TreeSlots {
+			return math.MinInt32
+		}
+		return onRows - t.row.Len()*len(jobs)
+	}
+	if g := gain(); g >= passCost {
+		return g, nil
+	}
+	err := e.prune(t) // it may be worth more then
+	return gain(), err
 }
 
 // byTree groups jobs, in the order of their first ones.
