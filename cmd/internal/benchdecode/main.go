@@ -100,7 +100,7 @@ func parse() (config, error) {
 	flag.StringVar(&c.model, "model", os.Getenv("OREO_BENCH_MODEL"), "`folder` of a Llama-shaped model in Hugging Face form; empty: $OREO_BENCH_MODEL, then SmolLM2-135M-Instruct from a Python package")
 	flag.StringVar(&c.python, "python", os.Getenv("OREO_BENCH_PYTHON"), "`interpreter` that has the peers' packages, instead of setting them up")
 	flag.StringVar(&dtypes, "dtype", "fp32,int8,int4", "precisions of the weights")
-	flag.StringVar(&peers, "peer", "llama,genai", "peers")
+	flag.StringVar(&peers, "peer", "llama,genai", "peers; empty: ours alone")
 	flag.StringVar(&lengths, "p", "64,512", "tokens of the prompt")
 	flag.StringVar(&rows, "b", "1,8,25", "rows")
 	flag.IntVar(&c.steps, "n", 24, "tokens per row that are timed")
@@ -108,7 +108,8 @@ func parse() (config, error) {
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
 	flag.BoolVar(&c.profiles, "profile", false, "show which operators our time goes to, and how near products are to the machine's limits, instead of comparing")
 	flag.Parse()
-	c.dtypes, c.peers = strings.Split(dtypes, ","), strings.Split(peers, ",")
+	c.dtypes = strings.Split(dtypes, ",")
+	c.peers = strings.FieldsFunc(peers, func(r rune) bool { return r == ',' })
 	var err error
 	if c.lengths, err = ints(lengths, 2); err != nil {
 		return c, fmt.Errorf("-p: %w", err)

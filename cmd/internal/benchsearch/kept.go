@@ -10,25 +10,25 @@ import (
 	"os"
 )
 
-// kept are the answers of earlier runs. One counts again for the same task, number
+// kept are the answers of earlier runs. They count again for the same tasks, number
 // of threads, program and artifacts of a player: a change of ours does not ask the
 // peers anew, which take ten times as long.
 type kept struct {
 	file    *os.File
-	answers map[string]answer
+	answers map[string][]answer
 }
 
-// record is a line of the file.
+// record is a line of the file: what was asked together.
 type record struct {
-	Key    string `json:"key"`
-	Player string `json:"player"` // for people, as is
-	Width  int    `json:"width"`
-	answer
+	Key     string   `json:"key"`
+	Player  string   `json:"player"` // for people, as is
+	Width   int      `json:"width"`
+	Answers []answer `json:"answers"`
 }
 
 // openKept reads the file at path, in which the last line may be cut short.
 func openKept(path string) (*kept, error) {
-	k := &kept{answers: map[string]answer{}}
+	k := &kept{answers: map[string][]answer{}}
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -41,7 +41,7 @@ func openKept(path string) (*kept, error) {
 		if err := json.Unmarshal(line, &r); err != nil {
 			return nil, fmt.Errorf("%s: line %d: %w; delete the file to measure anew", path, n, err)
 		}
-		k.answers[r.Key] = r.answer
+		k.answers[r.Key] = r.Answers
 	}
 	if k.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
 		return nil, err
@@ -51,26 +51,26 @@ func openKept(path string) (*kept, error) {
 
 func (k *kept) close() { _ = k.file.Close() } // every line is written already
 
-// run is p's answer to t, and whether it is an earlier one.
-func (k *kept) run(p player, t task) (a answer, again bool, err error) {
-	text, err := json.Marshal(t)
+// run is p's answers to tasks, and whether they are earlier ones.
+func (k *kept) run(p player, tasks []task) (answers []answer, again bool, err error) {
+	text, err := json.Marshal(tasks)
 	if err != nil {
-		return a, false, err
+		return nil, false, err
 	}
 	sum := sha256.Sum256(append(text, p.identity()...))
 	key := hex.EncodeToString(sum[:])
-	if a, again = k.answers[key]; again {
-		return a, true, nil
+	if answers = k.answers[key]; len(answers) == len(tasks) {
+		return answers, true, nil
 	}
-	if a, err = p.run(t); err != nil {
-		return a, false, err
+	if answers, err = p.run(tasks); err != nil {
+		return nil, false, err
 	}
-	k.answers[key] = a
-	line, err := json.Marshal(record{key, p.name(), t.Width, a})
+	k.answers[key] = answers
+	line, err := json.Marshal(record{key, p.name(), tasks[0].Width, answers})
 	if err == nil {
 		_, err = k.file.Write(append(line, '\n'))
 	}
-	return a, false, err
+	return answers, false, err
 }
 
 // hashes is a digest of files.

@@ -15,9 +15,10 @@ type counter struct {
 
 func (c *counter) name() string     { return "counter" }
 func (c *counter) identity() string { return c.who }
-func (c *counter) run(task) (answer, error) {
+func (c *counter) atOnce() bool     { return false }
+func (c *counter) run(tasks []task) ([]answer, error) {
 	c.asked++
-	return answer{IDs: []int{c.asked}}, nil
+	return []answer{{IDs: []int{c.asked}}}, nil
 }
 
 // What was answered is answered again after a restart, even one in the middle of a
@@ -32,9 +33,9 @@ func TestAnswersAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer k.close()
-		a, again, err := k.run(p, x)
-		if err != nil || a.IDs[0] != want || again != wantAgain {
-			t.Errorf("answer %v, kept %v, error %v; want %d, %v", a.IDs, again, err, want, wantAgain)
+		a, again, err := k.run(p, []task{x})
+		if err != nil || a[0].IDs[0] != want || again != wantAgain {
+			t.Errorf("answer %v, kept %v, error %v; want %d, %v", a, again, err, want, wantAgain)
 		}
 	}
 	ask(task{Width: 3}, 1, false)
@@ -55,7 +56,7 @@ func TestAnswersAreKept(t *testing.T) {
 	p.who = "a"
 	ask(task{Width: 3, Question: 1}, 2, true)
 
-	for name, text := range map[string]string{"no JSON": "{}\nno\n", "a huge number": `{}` + "\n" + `{"cpu":1e999}` + "\n"} {
+	for name, text := range map[string]string{"no JSON": "{}\nno\n", "a huge number": `{}` + "\n" + `{"answers":[{"cpu":1e999}]}` + "\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

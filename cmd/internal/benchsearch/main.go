@@ -4,12 +4,15 @@
 //
 // The first peer recomputes every prefix, as the authors' program does with the
 // caching of prefixes off; the second keeps them in llama.cpp's cache and has its
-// critic read every candidate whole. See peer.py. All must find the same answers, but
-// for draws so close to the border of two tokens that the last digit of a logit turns
-// them: among the least likely ones a token is as wide as that. With one beam seven of
-// 30 answers of 128 tokens parted, each at a draw within 1.2e-6 of a border. So that
-// what parted is still compared fairly, ratios are given both in all and per token
-// drawn.
+// critic read every candidate whole. See peer.py. Both take one question at a time,
+// as the authors' does. Ours is measured so, too, and with all questions given at
+// once, as oreo-run search has them: as many as have room in 64 rows share batches.
+//
+// All must find the same answers, but for draws so close to the border of two tokens
+// that the last digit of a logit turns them: among the least likely ones a token is
+// as wide as that. With one beam seven of 30 answers of 128 tokens parted, each at a
+// draw within 1.2e-6 of a border. So that what parted is still compared fairly,
+// ratios are given both in all and per token drawn.
 //
 // Five questions and answers of at most 128 tokens in 6 steps take about an hour of
 // one core. The whole measure, -questions 20 -steps 20 -tokens 256, takes many. Short
@@ -19,7 +22,8 @@
 // machine: delete it to measure anew.
 //
 // Its last line is "ratio bench-search X": the geometric mean over the widths of
-// the first peer's ratios per token; those in all and the other peer's stand above.
+// the first peer's ratios to ours with all questions at once, per token; the others
+// stand above.
 package main
 
 import (
@@ -68,14 +72,14 @@ func parse() (config, error) {
 	flag.StringVar(&c.model, "model", os.Getenv("OREO_BENCH_MODEL"), "`folder` of a Llama-shaped model in Hugging Face form; empty: $OREO_BENCH_MODEL, then SmolLM2-135M-Instruct from a Python package")
 	flag.StringVar(&c.python, "python", os.Getenv("OREO_BENCH_PYTHON"), "`interpreter` that has the peers' packages, instead of setting them up")
 	flag.StringVar(&c.problems, "problems", gsm8k(), "JSONL `file` of {question}")
-	flag.StringVar(&peers, "peer", "recompute,llama", "peers")
+	flag.StringVar(&peers, "peer", "recompute,llama", "peers; empty: ours alone")
 	flag.StringVar(&widths, "b", "3,5,7", "widths B; B = 1 is always there, for the tokens")
 	flag.IntVar(&c.questions, "questions", 5, "questions, from the start of the file")
 	flag.IntVar(&c.steps, "steps", 6, "most steps of an answer")
 	flag.IntVar(&c.tokens, "tokens", 128, "most tokens of an answer")
 	flag.IntVar(&c.threads, "threads", 1, "threads of each")
 	flag.Parse()
-	c.peers = strings.Split(peers, ",")
+	c.peers = strings.FieldsFunc(peers, func(r rune) bool { return r == ',' })
 	for _, s := range strings.Split(widths, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 2 {
@@ -124,7 +128,7 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	defer k.close()
-	players := []player{mine}
+	players := []player{oneByOne{mine}, allAtOnce{mine}}
 	for _, name := range c.peers {
 		p, err := start(ctx, env, name, c, work)
 		if err != nil {
@@ -137,13 +141,17 @@ func run(ctx context.Context, c config) error {
 		filepath.Base(c.model), len(questions), filepath.Base(c.problems), c.steps, c.tokens, c.threads)
 	var rows []row
 	for _, width := range append([]int{1}, c.widths...) {
-		r, err := compare(k, mine, players, questions, width, c)
+		tasks, err := mine.tasks(questions, width, c)
+		if err != nil {
+			return err
+		}
+		r, err := compare(k, players, tasks)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, r)
 	}
-	return report(rows, c)
+	return report(rows, players)
 }
 
 func readQuestions(path string, n int) ([]string, error) {
@@ -181,61 +189,80 @@ type answer struct {
 	Value  float64 `json:"value"`
 	Tokens int     `json:"tokens"` // drawn
 	Steps  int     `json:"steps"`
-	CPU    float64 `json:"cpu"` // seconds
+	CPU    float64 `json:"cpu"` // seconds; of questions answered at once, an equal share
 }
 
-// player is one of those compared.
+// player is one of those compared. It takes all questions at once or one by one.
 type player interface {
 	name() string
-	// identity tells what its answers depend on besides the task.
+	// identity tells what its answers depend on besides the tasks.
 	identity() string
-	run(task) (answer, error)
+	atOnce() bool
+	run(tasks []task) ([]answer, error)
 }
 
-// row is one width: what each player took, ours first.
+// row is one width: what each player took.
 type row struct {
 	width, questions int
 	cpu              []float64
 	tokens           []int // drawn
-	same             []int // questions with our answer
+	same             []int // questions with the answer of the first player
 }
 
-// seconds is how many times our CPU seconds player i took.
-func (r row) seconds(i int) float64 { return r.cpu[i] / r.cpu[0] }
+// seconds is how many times the CPU seconds of player i player j took.
+func (r row) seconds(i, j int) float64 { return r.cpu[j] / r.cpu[i] }
 
 // perToken is the same for a token drawn.
-func (r row) perToken(i int) float64 {
-	return r.seconds(i) * float64(r.tokens[0]) / float64(r.tokens[i])
+func (r row) perToken(i, j int) float64 {
+	return r.seconds(i, j) * float64(r.tokens[i]) / float64(r.tokens[j])
 }
 
-func compare(k *kept, mine *ours, players []player, questions []string, width int, c config) (row, error) {
+// compare asks all players, in turns, and those that take all at once at the end.
+func compare(k *kept, players []player, tasks []task) (row, error) {
 	n := len(players)
-	r := row{width: width, questions: len(questions), cpu: make([]float64, n), tokens: make([]int, n), same: make([]int, n)}
-	for q, text := range questions {
-		t, err := mine.task(text)
+	r := row{width: tasks[0].Width, questions: len(tasks), cpu: make([]float64, n), tokens: make([]int, n), same: make([]int, n)}
+	first := make([]answer, len(tasks))
+	ask := func(i, from, to int) error {
+		p := players[i]
+		answers, again, err := k.run(p, tasks[from:to])
 		if err != nil {
-			return r, err
+			return fmt.Errorf("%s, B = %d, question %d: %w", p.name(), r.width, from+1, err)
 		}
-		t.Width, t.MaxSteps, t.MaxNewTokens, t.Seed, t.Question = width, c.steps, c.tokens, 1, uint64(q)
-		var first answer
-		for i, p := range players {
-			a, again, err := k.run(p, t)
-			if err != nil {
-				return r, fmt.Errorf("%s, B = %d, question %d: %w", p.name(), width, q+1, err)
-			}
+		note := ""
+		if again {
+			note = ", of an earlier run"
+		}
+		for q, a := range answers {
+			q += from
 			if i == 0 {
-				first = a
+				first[q] = a
 			}
+			same := slices.Equal(a.IDs, first[q].IDs)
 			r.tokens[i] += a.Tokens
-			if r.cpu[i] += a.CPU; slices.Equal(a.IDs, first.IDs) {
+			r.cpu[i] += a.CPU
+			if same {
 				r.same[i]++
 			}
-			note := ""
-			if again {
-				note = ", of an earlier run"
-			}
 			fmt.Fprintf(os.Stderr, "B %d question %d %s: %.1f s, %d tokens in %d steps, value %.4f, same %v%s\n",
-				width, q+1, p.name(), a.CPU, a.Tokens, a.Steps, a.Value, slices.Equal(a.IDs, first.IDs), note)
+				r.width, q+1, p.name(), a.CPU, a.Tokens, a.Steps, a.Value, same, note)
+		}
+		return nil
+	}
+	for q := range tasks {
+		for i, p := range players {
+			if p.atOnce() {
+				continue
+			}
+			if err := ask(i, q, q+1); err != nil {
+				return r, err
+			}
+		}
+	}
+	for i, p := range players {
+		if p.atOnce() {
+			if err := ask(i, 0, len(tasks)); err != nil {
+				return r, err
+			}
 		}
 	}
 	return r, nil

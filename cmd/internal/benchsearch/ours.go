@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/oreo-go/oreo/export"
@@ -37,11 +38,14 @@ type ours struct {
 // this very program has exported of this model before, it leaves.
 func exportAll(ctx context.Context, c config, work, program string) error {
 	mark := filepath.Join(work, "exported")
-	from, err := hashes(program, filepath.Join(c.model, "config.json"))
+	files, err := filepath.Glob(filepath.Join(c.model, "*"))
 	if err != nil {
 		return err
 	}
-	from += " " + c.model
+	from, err := hashes(append(files, program)...)
+	if err != nil {
+		return err
+	}
 	if text, err := os.ReadFile(mark); err == nil && string(text) == from {
 		return nil
 	}
@@ -76,7 +80,7 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 	if err := exportAll(ctx, c, work, program); err != nil {
 		return nil, err
 	}
-	opt := runtime.Options{Threads: c.threads}
+	opt := runtime.Options{Threads: c.threads, MaxRows: 64} // oreo-run's default
 	for _, width := range c.widths {
 		opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
 	}
@@ -154,26 +158,61 @@ func makeCritic(from, to string) (err error) {
 
 func (o *ours) close() { _ = errors.Join(o.policy.Close(), o.critic.Close()) }
 
-func (o *ours) name() string { return "oreo" }
-
-func (o *ours) identity() string { return o.program }
-
-func (o *ours) task(question string) (task, error) {
-	ids, err := o.policy.Tokens(runtime.Chat(chat.Message{Role: "user", Content: question}))
-	return task{Prompt: ids, Newline: o.newline, EOS: o.eos}, err
+// tasks are the questions for a beam search of this width.
+func (o *ours) tasks(questions []string, width int, c config) ([]task, error) {
+	var tasks []task
+	for q, text := range questions {
+		ids, err := o.policy.Tokens(runtime.Chat(chat.Message{Role: "user", Content: text}))
+		if err != nil {
+			return nil, fmt.Errorf("question %d: %w", q+1, err)
+		}
+		tasks = append(tasks, task{
+			Prompt: ids, Width: width, MaxSteps: c.steps, MaxNewTokens: c.tokens, Seed: 1, Question: uint64(q), Newline: o.newline, EOS: o.eos,
+		})
+	}
+	return tasks, nil
 }
 
-func (o *ours) run(t task) (answer, error) {
-	text := o.policy.Tokenizer().Decode(t.Prompt, false)
+// oneByOne and allAtOnce are the two ways ours takes questions.
+type (
+	oneByOne  struct{ *ours }
+	allAtOnce struct{ *ours }
+)
+
+func (oneByOne) name() string  { return "oreo" }
+func (allAtOnce) name() string { return "oreo, all at once" }
+
+func (p oneByOne) identity() string  { return p.program }
+func (p allAtOnce) identity() string { return p.program + " at once" }
+
+func (oneByOne) atOnce() bool  { return false }
+func (allAtOnce) atOnce() bool { return true }
+
+// run answers tasks, those at once that have room.
+func (o *ours) run(tasks []task) ([]answer, error) {
 	start := cpuTime()
-	found, err := runtime.Search(context.Background(), o.policy, o.critic, runtime.Text(text), runtime.SearchConfig{
-		Width: t.Width, MaxSteps: t.MaxSteps, MaxNewTokens: t.MaxNewTokens, Seed: t.Seed, Question: t.Question,
-	})
-	if err != nil {
-		return answer{}, err
+	answers := make([]answer, len(tasks))
+	g, ctx := errgroup.WithContext(context.Background())
+	for i, t := range tasks {
+		g.Go(func() error {
+			text := o.policy.Tokenizer().Decode(t.Prompt, false)
+			found, err := runtime.Search(ctx, o.policy, o.critic, runtime.Text(text), runtime.SearchConfig{
+				Width: t.Width, MaxSteps: t.MaxSteps, MaxNewTokens: t.MaxNewTokens, Seed: t.Seed, Question: t.Question,
+			})
+			if err != nil {
+				return err
+			}
+			best := found.Best()
+			answers[i] = answer{IDs: best.IDs, Value: best.Value, Tokens: found.Tokens, Steps: found.Steps}
+			return nil
+		})
 	}
-	best := found.Best()
-	return answer{IDs: best.IDs, Value: best.Value, Tokens: found.Tokens, Steps: found.Steps, CPU: cpuTime() - start}, nil
+	err := g.Wait()
+	spent := (cpuTime() - start) / float64(len(tasks))
+	for i := range answers {
+		answers[i].CPU = spent
+	}
+	return answers, err
 }
 
 // cpuTime is what this process has used on all its threads, in seconds.

@@ -57,7 +57,14 @@ func (p *theirs) name() string { return p.kind }
 
 func (p *theirs) identity() string { return p.program }
 
-func (p *theirs) run(t task) (a answer, err error) {
-	err = p.Ask(t, &a)
-	return a, err
+func (*theirs) atOnce() bool { return false }
+
+func (p *theirs) run(tasks []task) ([]answer, error) {
+	answers := make([]answer, len(tasks))
+	for i, t := range tasks {
+		if err := p.Ask(t, &answers[i]); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
 }

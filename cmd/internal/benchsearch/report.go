@@ -7,33 +7,43 @@ import (
 	"text/tabwriter"
 )
 
+// The two ways of ours among the players.
+const (
+	single = iota
+	together
+	others
+)
+
 // report prints the table, whether one beam gave the same tokens, and the ratios:
 // the first peer's last.
-func report(rows []row, c config) error {
+func report(rows []row, players []player) error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "B\tquestions\tours, s\ttokens\tpeer\ts\ttokens\tseconds\tper token\tsame answer\t")
+	fmt.Fprintln(t, "B\tquestions\t\ts\ttokens\tsame answer\ttimes ours\tper token\ttimes ours at once\tper token\t")
 	for _, r := range rows {
-		for i, name := range c.peers {
-			fmt.Fprintf(t, "%d\t%d\t%.1f\t%d\t%s\t%.1f\t%d\t%.2f\t%.2f\t%d of %d\t\n",
-				r.width, r.questions, r.cpu[0], r.tokens[0], name, r.cpu[i+1], r.tokens[i+1], r.seconds(i+1), r.perToken(i+1), r.same[i+1], r.questions)
+		for i, p := range players {
+			fmt.Fprintf(t, "%d\t%d\t%s\t%.1f\t%d\t%d of %d\t%.2f\t%.2f\t%.2f\t%.2f\t\n",
+				r.width, r.questions, p.name(), r.cpu[i], r.tokens[i], r.same[i], r.questions,
+				r.seconds(single, i), r.perToken(single, i), r.seconds(together, i), r.perToken(together, i))
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Println("CPU seconds of the search alone, models being open, and tokens drawn; then how many times ours the peer's seconds are, in all and per token")
-	for i, name := range c.peers {
-		if n := rows[0].same[i+1]; n < rows[0].questions {
-			fmt.Printf("DIFFERENT TOKENS: B = 1, %s: %d of %d questions are as ours\n", name, n, rows[0].questions)
+	fmt.Println("CPU seconds of the search alone, models being open, and tokens drawn; then how many times ours they are, in all and per token, one question after the other and all at once")
+	for i, p := range players {
+		if n := rows[0].same[i]; n < rows[0].questions {
+			fmt.Printf("DIFFERENT TOKENS: B = 1, %s: %d of %d questions are as ours\n", p.name(), n, rows[0].questions)
 		}
 	}
-	for i := len(c.peers) - 1; i >= 0; i-- {
-		suffix := ""
-		if i > 0 {
-			suffix = "-" + c.peers[i]
+	for i := len(players) - 1; i >= others; i-- {
+		name := "bench-search"
+		if i > others {
+			name += "-" + players[i].name()
 		}
-		fmt.Printf("ratio bench-search%s-seconds %.2f\n", suffix, mean(rows[1:], func(r row) float64 { return r.seconds(i + 1) }))
-		fmt.Printf("ratio bench-search%s %.2f\n", suffix, mean(rows[1:], func(r row) float64 { return r.perToken(i + 1) }))
+		wide := rows[1:]
+		fmt.Printf("ratio %s-one-by-one %.2f\n", name, mean(wide, func(r row) float64 { return r.perToken(single, i) }))
+		fmt.Printf("ratio %s-seconds %.2f\n", name, mean(wide, func(r row) float64 { return r.seconds(together, i) }))
+		fmt.Printf("ratio %s %.2f\n", name, mean(wide, func(r row) float64 { return r.perToken(together, i) }))
 	}
 	return nil
 }
