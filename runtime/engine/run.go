@@ -171,10 +171,19 @@ func (j *running) dropped() bool {
 // round runs a chunk of waiting prefill, then one decode step of all others.
 func (e *Engine) round() {
 	var fill, decode []*running
+	filled := map[*tree]bool{}
 	for _, j := range e.jobs {
 		if j.pending() > 1 {
 			fill = append(fill, j)
-		} else {
+			filled[j.Seq.tree] = true
+		}
+	}
+	for _, j := range e.jobs {
+		switch {
+		case j.pending() > 1:
+		case filled[j.Seq.tree]: // its token goes along
+			fill = append(fill, j)
+		default:
 			decode = append(decode, j)
 		}
 	}
@@ -193,10 +202,17 @@ func (e *Engine) round() {
 // fillTrees runs a chunk of prefill, tree by tree.
 func (e *Engine) fillTrees(waiting []*running) {
 	before := e.stats.Tokens
-	for _, jobs := range byTree(waiting) {
-		e.pass(jobs, func() ([]answer, error) { return e.climb(jobs) })
-		if e.stats.Tokens-before >= e.opt.Chunk {
-			return
+	for _, whole := range byTree(waiting) {
+		parts, err := e.divide(whole)
+		if err != nil {
+			e.pass(whole, func() ([]answer, error) { return nil, err })
+			continue
+		}
+		for _, jobs := range parts {
+			e.pass(jobs, func() ([]answer, error) { return e.climb(jobs) })
+			if e.stats.Tokens-before >= e.opt.Chunk {
+				return
+			}
 		}
 	}
 }

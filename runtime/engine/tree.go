@@ -59,18 +59,23 @@ func (e *Engine) fork(s *Seq) (*Seq, error) {
 	return f, nil
 }
 
-// part moves s out of a tree it shares into a row of its own.
-func (e *Engine) part(s *Seq) error {
-	if len(s.tree.seqs) == 1 {
+// part moves sequences that have run the same tokens out of the tree they are in
+// into one of their own.
+func (e *Engine) part(seqs ...*Seq) error {
+	from := seqs[0].tree
+	if len(from.seqs) == len(seqs) {
 		return nil
 	}
-	row, err := e.pool.ForkOf(s.tree.row, s.path)
+	row, err := e.pool.ForkOf(from.row, seqs[0].path)
 	if err != nil {
 		return err
 	}
-	delete(s.tree.seqs, s)
-	s.tree = &tree{row: row, seqs: map[*Seq]bool{s: true}}
-	s.straighten()
+	to := &tree{row: row, seqs: map[*Seq]bool{}}
+	for _, s := range seqs {
+		delete(from.seqs, s)
+		s.tree, to.seqs[s] = to, true
+		s.straighten()
+	}
 	return nil
 }
 
@@ -111,9 +116,9 @@ func (e *Engine) prune(t *tree) error {
 	return nil
 }
 
-// What a decode step costs beside the arithmetic of its products with weights, in
-// the time that a branch's token takes for a slot of its tree (measured with
-// SmolLM2-135M on a CPU).
+// What a pass costs beside the arithmetic of its products with weights, in the time
+// that a new token takes for a slot of its tree, of its own branch or not (measured
+// with SmolLM2-135M on a CPU).
 const (
 	slotCost = 4     // a slot of a row, which is read for a single token
 	rowCost  = 64    // a row besides
@@ -186,14 +191,64 @@ func (e *Engine) gain(jobs []*running) (int, error) {
 	return gain(), err
 }
 
-// byTree groups jobs, in the order of their first ones.
-func byTree(jobs []*running) (groups [][]*running) {
-	at := map[*tree]int{}
+// divide prepares jobs, all of one tree, to be filled: what its branches have no use
+// for is dropped, and those that went on from different tokens get trees of their own
+// where a pass over each costs less than one over all. It returns the jobs by tree.
+func (e *Engine) divide(jobs []*running) ([][]*running, error) {
+	t := jobs[0].Seq.tree
+	if len(t.seqs) == 1 {
+		return [][]*running{jobs}, nil
+	}
+	if err := e.prune(t); err != nil {
+		return nil, err
+	}
+	branches := groupBy(jobs, func(j *running) int { // by the slot of the last token that was run
+		if len(j.Seq.path) == 0 {
+			return -1
+		}
+		return j.Seq.path[len(j.Seq.path)-1]
+	})
+	size, apart := 0, -passCost
+	for _, branch := range branches {
+		n := 0
+		for _, j := range branch {
+			n += j.pending()
+		}
+		size += n
+		apart += n*(len(branch[0].Seq.path)+n) + passCost
+	}
+	if size*(t.row.Len()+size) <= apart {
+		return [][]*running{jobs}, nil
+	}
+	if err := e.pool.Reserve(len(branches)); err != nil {
+		return nil, err
+	}
+	for _, branch := range branches {
+		var seqs []*Seq
+		for _, j := range branch {
+			seqs = append(seqs, j.Seq)
+		}
+		if err := e.part(seqs...); err != nil {
+			return nil, err
+		}
+	}
+	return branches, e.prune(t) // of what is left in it
+}
+
+// byTree groups jobs by their sequences' trees.
+func byTree(jobs []*running) [][]*running {
+	return groupBy(jobs, func(j *running) *tree { return j.Seq.tree })
+}
+
+// groupBy groups jobs with the same key, in the order of their first ones.
+func groupBy[K comparable](jobs []*running, key func(*running) K) (groups [][]*running) {
+	at := map[K]int{}
 	for _, j := range jobs {
-		i, known := at[j.Seq.tree]
+		k := key(j)
+		i, known := at[k]
 		if !known {
 			i = len(groups)
-			at[j.Seq.tree] = i
+			at[k] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], j)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oreo-go/oreo/runtime/kv"
 )
 
@@ -17,10 +19,21 @@ import (
 // inputs after a call returns, which cgo's rules forbid for Go memory.
 type cMemory struct{}
 
+// muchMemory is asked of the kernel, whose pages are zero and cost nothing until they
+// are touched; calloc writes to what it has handed out before.
+const muchMemory = 1 << 20
+
 // Alloc returns zeroed memory.
 func (cMemory) Alloc(bytes int) ([]byte, error) {
-	if bytes == 0 {
+	switch {
+	case bytes == 0:
 		return nil, nil
+	case bytes >= muchMemory:
+		b, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return nil, fmt.Errorf("no memory for %d bytes: %w", bytes, err)
+		}
+		return b, nil
 	}
 	p := C.calloc(1, C.size_t(bytes))
 	if p == nil {
@@ -31,7 +44,11 @@ func (cMemory) Alloc(bytes int) ([]byte, error) {
 
 // Free gives memory of Alloc back.
 func (cMemory) Free(b []byte) {
-	if len(b) > 0 {
+	switch {
+	case len(b) == 0:
+	case len(b) >= muchMemory:
+		_ = unix.Munmap(b) // it fails for memory that is not mapped alone
+	default:
 		C.free(unsafe.Pointer(&b[0]))
 	}
 }

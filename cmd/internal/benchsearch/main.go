@@ -6,7 +6,8 @@
 // caching of prefixes off; the second keeps them in llama.cpp's cache and has its
 // critic read every candidate whole. See peer.py. Both take one question at a time,
 // as the authors' does. Ours is measured so, too, and with all questions given at
-// once, as oreo-run search has them: as many as have room in 64 rows share batches.
+// once, as oreo-run search has them: three of the widest beam share batches, of
+// narrower ones more, as many as have room in as many rows.
 //
 // All must find the same answers, but for draws so close to the border of two tokens
 // that the last digit of a logit turns them: among the least likely ones a token is

@@ -80,9 +80,9 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 	if err := exportAll(ctx, c, work, program); err != nil {
 		return nil, err
 	}
-	opt := runtime.Options{Threads: c.threads, MaxRows: 64} // oreo-run's default
+	opt := runtime.Options{Threads: c.threads}
 	for _, width := range c.widths {
-		opt.MaxRows = max(opt.MaxRows, search.Rows(search.Beam, width))
+		opt.MaxRows = max(opt.MaxRows, 3*search.Rows(search.Beam, width)) // three questions at once and more
 	}
 	o := &ours{}
 	files, err := hashes(program, filepath.Join(work, "policy", manifest.Name), filepath.Join(work, "critic", manifest.Name))
