@@ -89,7 +89,7 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.program = fmt.Sprint(c.threads, files)
+	o.program = fmt.Sprint(c.threads, opt.MaxRows, files)
 	if o.policy, err = runtime.OpenPolicy(filepath.Join(work, "policy"), opt); err != nil {
 		return nil, err
 	}
