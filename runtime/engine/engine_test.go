@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,7 @@ func TestPrefixIsRunOnce(t *testing.T) {
 type counted struct {
 	*enginetest.Fake
 	trees, rows int
+	cost        int // of attention: new tokens times slots
 }
 
 func (c *counted) Forward(b *engine.Batch) ([]float32, error) {
@@ -76,6 +78,9 @@ func (c *counted) Forward(b *engine.Batch) ([]float32, error) {
 		c.trees++
 	} else {
 		c.rows++
+	}
+	for _, used := range b.Used {
+		c.cost += b.S * int(used)
 	}
 	return c.Fake.Forward(b)
 }
@@ -133,6 +138,58 @@ func TestBranchesShareARowWhileItPays(t *testing.T) {
 				t.Error("the cache was not given back")
 			}
 		})
+	}
+}
+
+// A critic reads the steps of a beam search in one pass over their tree, or in one for
+// each beam where there are many; neither looks at steps that were given up.
+func TestStepsAreReadInAsManyPassesAsPay(t *testing.T) {
+	trees := spec
+	trees.MaxPositions, trees.TreeSlots = 4000, 4000
+	const prompt, step, steps = 200, 15, 3
+	for width, passes := range map[int]int{3: 1, 7: 7} {
+		m := &counted{Fake: enginetest.Random(trees)}
+		e := open(t, m, engine.Options{Chunk: 2000})
+		root := e.NewSeq()
+		root.Append(make([]int, prompt)...)
+		beams := []*engine.Seq{root}
+		read := func() {
+			t.Helper()
+			var jobs []engine.Job
+			for i, s := range beams {
+				for k := range step {
+					s.Append((i + k%2) % spec.Vocab)
+				}
+				jobs = append(jobs, engine.Job{Seq: s, Step: func(int, []float32) (int, bool) { return 0, false }})
+			}
+			if err := e.Run(context.Background(), jobs...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read()
+		for range steps {
+			forks, err := e.Fork(width-1, beams...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			beams = append(beams, slices.Concat(forks...)...)
+			m.cost = 0
+			before := e.Stats()
+			read()
+			after := e.Stats()
+			if len(beams) == width*width {
+				if got := after.Passes - before.Passes; got != passes {
+					t.Errorf("width %d: %d passes, want %d", width, got, passes)
+				}
+				held := prompt + step + width/passes*(steps-1)*step // by a row that the pass is over
+				if most := width * width * step * (held + width*width*step/passes); m.cost > most {
+					t.Errorf("width %d: new tokens times slots %d, want at most %d", width, m.cost, most)
+				}
+			}
+			e.Free(beams[width:]...)
+			beams = beams[:width]
+		}
+		e.Free(beams...)
 	}
 }
 
