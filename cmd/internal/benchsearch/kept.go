@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 // kept are the answers of earlier runs. They count again for the same tasks, number
@@ -52,7 +56,7 @@ func openKept(path string) (*kept, error) {
 func (k *kept) close() { _ = k.file.Close() } // every line is written already
 
 // run is p's answers to tasks, and whether they are earlier ones.
-func (k *kept) run(p player, tasks []task) (answers []answer, again bool, err error) {
+func (k *kept) run(ctx context.Context, p player, tasks []task) (answers []answer, again bool, err error) {
 	text, err := json.Marshal(tasks)
 	if err != nil {
 		return nil, false, err
@@ -62,7 +66,7 @@ func (k *kept) run(p player, tasks []task) (answers []answer, again bool, err er
 	if answers = k.answers[key]; len(answers) == len(tasks) {
 		return answers, true, nil
 	}
-	if answers, err = p.run(tasks); err != nil {
+	if answers, err = p.run(ctx, tasks); err != nil {
 		return nil, false, err
 	}
 	k.answers[key] = answers
@@ -74,15 +78,14 @@ func (k *kept) run(p player, tasks []task) (answers []answer, again bool, err er
 }
 
 // hashes is a digest of files.
-func hashes(paths ...string) (string, error) {
-	h := sha256.New()
+func hashes(ctx context.Context, paths ...string) (string, error) {
+	all := sha256.New()
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		file, err := manifest.Hash(ctx, filepath.Dir(path), filepath.Base(path))
 		if err != nil {
 			return "", err
 		}
-		sum := sha256.Sum256(text)
-		h.Write(sum[:])
+		fmt.Fprintln(all, file.SHA256) // a hash takes every write
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(all.Sum(nil)), nil
 }

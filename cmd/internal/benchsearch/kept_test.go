@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,7 @@ type counter struct {
 func (c *counter) name() string     { return "counter" }
 func (c *counter) identity() string { return c.who }
 func (c *counter) atOnce() bool     { return false }
-func (c *counter) run(tasks []task) ([]answer, error) {
+func (c *counter) run(_ context.Context, tasks []task) ([]answer, error) {
 	c.asked++
 	return []answer{{IDs: []int{c.asked}}}, nil
 }
@@ -33,7 +34,7 @@ func TestAnswersAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer k.close()
-		a, again, err := k.run(p, []task{x})
+		a, again, err := k.run(context.Background(), p, []task{x})
 		if err != nil || a[0].IDs[0] != want || again != wantAgain {
 			t.Errorf("answer %v, kept %v, error %v; want %d, %v", a, again, err, want, wantAgain)
 		}

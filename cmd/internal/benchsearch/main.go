@@ -146,7 +146,7 @@ func run(ctx context.Context, c config) error {
 		if err != nil {
 			return err
 		}
-		r, err := compare(k, players, tasks)
+		r, err := compare(ctx, k, players, tasks)
 		if err != nil {
 			return err
 		}
@@ -169,6 +169,9 @@ func readQuestions(path string, n int) ([]string, error) {
 		if questions = append(questions, p.Question); len(questions) == n {
 			break
 		}
+	}
+	if len(questions) == 0 {
+		return nil, fmt.Errorf("%s: no question in it", path)
 	}
 	return questions, nil
 }
@@ -199,7 +202,7 @@ type player interface {
 	// identity tells what its answers depend on besides the tasks.
 	identity() string
 	atOnce() bool
-	run(tasks []task) ([]answer, error)
+	run(ctx context.Context, tasks []task) ([]answer, error)
 }
 
 // row is one width: what each player took.
@@ -219,13 +222,13 @@ func (r row) perToken(i, j int) float64 {
 }
 
 // compare asks all players, in turns, and those that take all at once at the end.
-func compare(k *kept, players []player, tasks []task) (row, error) {
+func compare(ctx context.Context, k *kept, players []player, tasks []task) (row, error) {
 	n := len(players)
 	r := row{width: tasks[0].Width, questions: len(tasks), cpu: make([]float64, n), tokens: make([]int, n), same: make([]int, n)}
 	first := make([]answer, len(tasks))
 	ask := func(i, from, to int) error {
 		p := players[i]
-		answers, again, err := k.run(p, tasks[from:to])
+		answers, again, err := k.run(ctx, p, tasks[from:to])
 		if err != nil {
 			return fmt.Errorf("%s, B = %d, question %d: %w", p.name(), r.width, from+1, err)
 		}

@@ -38,11 +38,11 @@ type ours struct {
 // this very program has exported of this model before, it leaves.
 func exportAll(ctx context.Context, c config, work, program string) error {
 	mark := filepath.Join(work, "exported")
-	files, err := filepath.Glob(filepath.Join(c.model, "*"))
+	files, err := filepath.Glob(filepath.Join(c.model, "*.safetensors"))
 	if err != nil {
 		return err
 	}
-	from, err := hashes(append(files, program)...)
+	from, err := hashes(ctx, append(files, program, filepath.Join(c.model, "config.json"), filepath.Join(c.model, "tokenizer.json"))...)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func openOurs(ctx context.Context, c config, work string) (*ours, error) {
 		opt.MaxRows = max(opt.MaxRows, 3*search.Rows(search.Beam, width)) // three questions at once and more
 	}
 	o := &ours{}
-	files, err := hashes(program, filepath.Join(work, "policy", manifest.Name), filepath.Join(work, "critic", manifest.Name))
+	files, err := hashes(ctx, program, filepath.Join(work, "policy", manifest.Name), filepath.Join(work, "critic", manifest.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -189,10 +189,10 @@ func (oneByOne) atOnce() bool  { return false }
 func (allAtOnce) atOnce() bool { return true }
 
 // run answers tasks, those at once that have room.
-func (o *ours) run(tasks []task) ([]answer, error) {
+func (o *ours) run(ctx context.Context, tasks []task) ([]answer, error) {
 	start := cpuTime()
 	answers := make([]answer, len(tasks))
-	g, ctx := errgroup.WithContext(context.Background())
+	g, ctx := errgroup.WithContext(ctx)
 	for i, t := range tasks {
 		g.Go(func() error {
 			text := o.policy.Tokenizer().Decode(t.Prompt, false)

@@ -43,7 +43,7 @@ func start(ctx context.Context, env peer.Environment, name string, c config, wor
 		}
 	}
 	p := &theirs{kind: name}
-	files, err := hashes(filepath.Join(work, "peer-policy", manifest.Name), filepath.Join(work, "peer-critic", manifest.Name))
+	files, err := hashes(ctx, filepath.Join(work, "peer-policy", manifest.Name), filepath.Join(work, "peer-critic", manifest.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (p *theirs) identity() string { return p.program }
 
 func (*theirs) atOnce() bool { return false }
 
-func (p *theirs) run(tasks []task) ([]answer, error) {
+func (p *theirs) run(_ context.Context, tasks []task) ([]answer, error) {
 	answers := make([]answer, len(tasks))
 	for i, t := range tasks {
 		if err := p.Ask(t, &answers[i]); err != nil {
