@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -307,8 +308,18 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestNoRoom lets every write beyond a file size fail, as a full disk does.
+// TestNoRoom lets every write beyond a file size fail, as a full disk does, in a process
+// of its own: go test writes a log of this one's.
 func TestNoRoom(t *testing.T) {
+	const child = "OREO_TEST_NO_ROOM"
+	if os.Getenv(child) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestNoRoom$")
+		cmd.Env = append(os.Environ(), child+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Skip("no limit on file sizes here: ", err)

@@ -6,49 +6,10 @@ package ort
 #cgo linux LDFLAGS: -ldl
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct OrtStatus OrtStatus;
-typedef struct OrtEnv OrtEnv;
-typedef struct OrtSession OrtSession;
-typedef struct OrtMemoryInfo OrtMemoryInfo;
-typedef struct OrtAllocator OrtAllocator;
-typedef struct OrtValue OrtValue;
-
-// The functions that are called, at their places in onnxruntime's table OrtApi:
-// skipN are those from place N on to the next one named. The table grows at its end
-// alone, so that places never change; TestTable compares them with the header that
-// the Go binding comes with.
-typedef struct {
-	void *skip0[2];
-	const char *(*GetErrorMessage)(const OrtStatus *);
-	OrtStatus *(*CreateEnv)(int level, const char *id, OrtEnv **out);
-	void *skip4[5];
-	OrtStatus *(*Run)(OrtSession *, const void *options, const char *const *in_names, const OrtValue *const *in, size_t n_in,
-		const char *const *out_names, size_t n_out, OrtValue **out);
-	void *skip10[39];
-	OrtStatus *(*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo *, void *data, size_t bytes, const int64_t *shape,
-		size_t rank, int elem, OrtValue **out);
-	void *skip50[18];
-	OrtStatus *(*CreateMemoryInfo)(const char *name, int allocator, int id, int kind, OrtMemoryInfo **out);
-	void *skip69[6];
-	OrtStatus *(*AllocatorAlloc)(OrtAllocator *, size_t bytes, void **out);
-	OrtStatus *(*AllocatorFree)(OrtAllocator *, void *);
-	void *skip77[15];
-	void (*ReleaseEnv)(OrtEnv *);
-	void (*ReleaseStatus)(OrtStatus *);
-	void (*ReleaseMemoryInfo)(OrtMemoryInfo *);
-	void *skip95[1];
-	void (*ReleaseValue)(OrtValue *);
-	void *skip97[34];
-	OrtStatus *(*CreateAllocator)(const OrtSession *, const OrtMemoryInfo *, OrtAllocator **out);
-	void (*ReleaseAllocator)(OrtAllocator *);
-	void *skip133[253];
-	OrtStatus *(*CopyTensors)(const OrtEnv *, const OrtValue *const *src, OrtValue *const *dst, void *stream, size_t n);
-} table;
+#include "api.h"
 
 enum { tableVersion = 23, fatal = 4, deviceAllocator = 0, defaultMemory = 0, elemUint8 = 2 };
 
@@ -78,6 +39,8 @@ static void *load(const char *path, const char **version, const char **file, con
 	*file = info.dli_fname;
 	return lib;
 }
+
+static const table *api_table(void) { return api; }
 
 static const char *message(const OrtStatus *s) { return api->GetErrorMessage(s); }
 static void release_status(OrtStatus *s) { api->ReleaseStatus(s); }
@@ -314,6 +277,9 @@ func copySpans(to, from place, spans []span) error {
 	values := make([]value, 2*len(spans))
 	return check(C.copy_spans(to.info, from.info, &spans[0], C.size_t(len(spans)), &values[0]))
 }
+
+// apiTable is the table of functions of the library that is loaded.
+func apiTable() unsafe.Pointer { return unsafe.Pointer(C.api_table()) }
 
 // table is what is known of the C interface's table of functions.
 type table = C.table

@@ -37,8 +37,18 @@ type port struct {
 // graph is what this package reads of an ONNX file by itself, before native code
 // sees it: the ports, the weights' sizes and places, and the operators.
 type graph struct {
+	file            []byte // the ONNX file
 	inputs, outputs []port
+	nodes           []node
 	weights         []weight
+}
+
+// node is an operator.
+type node struct {
+	name, op, domain string
+	inputs, outputs  []string
+	attributes       map[string]int64 // 0 for those that are no whole numbers
+	holds            bool             // one of them is a graph or a tensor
 }
 
 // weight is an initializer.
@@ -80,7 +90,7 @@ func readGraph(path string) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &graph{}
+	g := &graph{file: data}
 	if err := g.model(data); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrGraph, err)
 	}
@@ -153,7 +163,12 @@ func (g *graph) graph(b []byte) error {
 	return fields(b, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
 		case 1:
-			return checkNode(v)
+			n, err := readNode(v)
+			if err == nil {
+				err = n.check()
+			}
+			g.nodes = append(g.nodes, n)
+			return err
 		case 5:
 			w, err := readWeight(v)
 			g.weights = append(g.weights, w)
@@ -173,36 +188,53 @@ func (g *graph) graph(b []byte) error {
 	})
 }
 
-// checkNode checks that an operator is a known one and has no graph or tensor in it.
-func checkNode(b []byte) error {
-	var name, op, domain string
-	held := false
-	err := fields(b, func(num protowire.Number, v []byte, _ uint64) error {
+func readNode(b []byte) (n node, err error) {
+	n.attributes = map[string]int64{}
+	err = fields(b, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
+		case 1:
+			n.inputs = append(n.inputs, string(v))
+		case 2:
+			n.outputs = append(n.outputs, string(v))
 		case 3:
-			name = string(v)
+			n.name = string(v)
 		case 4:
-			op = string(v)
+			n.op = string(v)
 		case 5:
-			return fields(v, func(num protowire.Number, _ []byte, _ uint64) error {
-				switch num {
-				case 5, 6, 10, 11, 22, 23:
-					held = true
-				}
-				return nil
-			})
+			return n.attribute(v)
 		case 7:
-			domain = string(v)
+			n.domain = string(v)
 		}
 		return nil
 	})
+	return n, err
+}
+
+func (n *node) attribute(b []byte) error {
+	var name string
+	var value int64
+	err := fields(b, func(num protowire.Number, v []byte, i uint64) error {
+		switch num {
+		case 1:
+			name = string(v)
+		case 3:
+			value = int64(i)
+		case 5, 6, 10, 11, 22, 23:
+			n.holds = true
+		}
+		return nil
+	})
+	n.attributes[name] = value
+	return err
+}
+
+// check checks that an operator is a known one and has no graph or tensor in it.
+func (n node) check() error {
 	switch {
-	case err != nil:
-		return err
-	case !slices.Contains(known[domain], op):
-		return fmt.Errorf("node %q: operator %q of domain %q is not one that oreo-export writes", name, op, domain)
-	case held:
-		return fmt.Errorf("node %q: an attribute holds a graph or a tensor", name)
+	case !slices.Contains(known[n.domain], n.op):
+		return fmt.Errorf("node %q: operator %q of domain %q is not one that oreo-export writes", n.name, n.op, n.domain)
+	case n.holds:
+		return fmt.Errorf("node %q: an attribute holds a graph or a tensor", n.name)
 	}
 	return nil
 }
@@ -336,4 +368,28 @@ func fields(b []byte, visit func(num protowire.Number, v []byte, n uint64) error
 		b = b[size:]
 	}
 	return nil
+}
+
+// mapFields is message b with its fields that have a length replaced, or left out
+// where keep is false. b must be sound: fields has visited it.
+func mapFields(b []byte, f func(num protowire.Number, v []byte) (_ []byte, keep bool)) []byte {
+	var out []byte
+	for len(b) > 0 {
+		num, kind, tag := protowire.ConsumeTag(b)
+		size := tag + protowire.ConsumeFieldValue(num, kind, b[tag:])
+		if kind != protowire.BytesType {
+			out = append(out, b[:size]...)
+		} else {
+			v, _ := protowire.ConsumeBytes(b[tag:])
+			if v, keep := f(num, v); keep {
+				out = appendBytes(out, num, v)
+			}
+		}
+		b = b[size:]
+	}
+	return out
+}
+
+func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
 }

@@ -31,6 +31,10 @@ type Options struct {
 	// Manifest is what the graph must agree with; nil: it is not compared.
 	Manifest *manifest.Manifest
 
+	// PlainProducts leaves products with weights to onnxruntime even where package
+	// product has a faster kernel; tests and benchmarks compare.
+	PlainProducts bool
+
 	// DeviceCache keeps the cache as on a GPU even where the device is the CPU: in
 	// memory that only onnxruntime touches. It is slower there; tests want it.
 	DeviceCache bool

@@ -5,6 +5,7 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -48,7 +49,8 @@ type Session struct {
 // the same time too.
 type native struct {
 	*onnx.DynamicAdvancedSession
-	users atomic.Int32
+	users    atomic.Int32
+	products *products // that we compute; nil if there are none
 }
 
 // release frees the graph with its last user.
@@ -56,7 +58,9 @@ func (n *native) release() error {
 	if n.users.Add(-1) > 0 {
 		return nil
 	}
-	return n.Destroy()
+	err := n.Destroy()
+	n.products.free()
+	return err
 }
 
 // Open loads the graph at path, checks it against spec and runs a self-test.
@@ -149,13 +153,48 @@ func (s *Session) loadNative() error {
 	}
 	defer opts.Destroy()
 	defer openingSession()()
-	run, err := onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
+	p, err := s.products(opts)
 	if err != nil {
+		return err
+	}
+	var run *onnx.DynamicAdvancedSession
+	if p != nil {
+		run, err = onnx.NewDynamicAdvancedSessionWithONNXData(p.file, nil, nil, opts)
+	} else {
+		run, err = onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
+	}
+	if err != nil {
+		p.free()
 		return s.explain(err)
 	}
-	s.native = &native{DynamicAdvancedSession: run}
+	s.native = &native{DynamicAdvancedSession: run, products: p}
 	s.native.users.Add(1)
 	return nil
+}
+
+// products are those of the graph that we compute, in a session with these options;
+// nil if there are none.
+func (s *Session) products(opts *onnx.SessionOptions) (*products, error) {
+	if s.device.cuda || s.opt.PlainProducts {
+		return nil, nil
+	}
+	p, sources := takeProducts(s.graph)
+	if p == nil {
+		return nil, nil
+	}
+	dir := filepath.Dir(s.path)
+	err := p.load(dir, sources)
+	if err == nil {
+		p.operators, err = addOperators(opts, p.weights)
+	}
+	if err == nil {
+		err = opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", dir)
+	}
+	if err != nil {
+		p.free()
+		return nil, err
+	}
+	return p, nil
 }
 
 // explain says what to do about a graph that does not load.

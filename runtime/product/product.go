@@ -1,0 +1,98 @@
+// Package product multiplies a few rows by a large matrix of weights, which is what a
+// language model does for every token: y [M, N] = x [M, K] W^T for weights W [N, K],
+// in float32 or in blocks of 8- or 4-bit codes.
+//
+// With few rows that is reading W, so weights are laid out in the order in which they
+// are read, and fetched ahead of it: one row takes the time that memory needs. With
+// many rows it is arithmetic, and sums stay in registers. Sums of an element of y are
+// always added up in the same order: a row's answer does not depend on the rows beside
+// it.
+//
+// There are kernels for x86-64 with AVX-512, of codes with its VNNI too, and of floats
+// with AVX2. New returns nil where there is none.
+package product
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Shape is that of weights W [N, K].
+type Shape struct {
+	N, K  int
+	Bits  int // of a weight: 32 for float32, 8 or 4 for codes
+	Block int // codes in a row that share a scale and a zero: 64 of 8 bits, or 32; 0 for float32
+}
+
+// layout says how weights lie in memory, see product.h and the kernels.
+type layout struct {
+	columns, streams         int
+	side, sides, apart, part int
+}
+
+// SetColumns sets float32 weights W[:, from:], of which part holds [k][N]: the layout
+// of ONNX's MatMul.
+func (w *Weights) SetColumns(from int, part []float32) {
+	for k := from; len(part) > 0; k++ {
+		row := w.mem[k%w.streams*w.apart+k/w.streams*4*w.columns:]
+		for n := 0; n < w.N; n += w.columns {
+			put := row[n/w.columns*w.part:]
+			for i, v := range part[n:min(n+w.columns, w.N)] {
+				binary.LittleEndian.PutUint32(put[4*i:], math.Float32bits(v))
+			}
+		}
+		part = part[w.N:]
+	}
+}
+
+// SetRows sets float32 weights W[from:], of which part holds [n][K].
+func (w *Weights) SetRows(from int, part []float32) {
+	for n := from; len(part) > 0; n++ {
+		put := w.mem[n/w.columns*w.part+4*(n%w.columns):]
+		for k, v := range part[:w.K] {
+			binary.LittleEndian.PutUint32(put[k%w.streams*w.apart+k/w.streams*4*w.columns:], math.Float32bits(v))
+		}
+		part = part[w.K:]
+	}
+}
+
+// SetCodes sets weights scale * (code - zero) of rows W[from:] from the layout of
+// onnxruntime's MatMulNBits: codes [n][K*Bits/8], of 4 bits the first of two in the
+// low half of a byte; scales [n][K/Block]; zeros [n] rows of Bits each, rounded up to
+// bytes.
+func (w *Weights) SetCodes(from int, codes []byte, scales []float32, zeros []byte) {
+	blocks := w.K / w.Block
+	rowBytes, zeroBytes := w.K*w.Bits/8, (blocks*w.Bits+7)/8
+	for n := from; len(codes) > 0; n++ {
+		panel, column := n/w.columns, n%w.columns
+		side := w.mem[panel*w.side:][:w.side]
+		for b, scale := range scales[:blocks] {
+			side[b*w.columns+column] = code(zeros, b, w.Bits)
+			binary.LittleEndian.PutUint32(side[w.side-4*(w.columns*(blocks-b)-column):], math.Float32bits(scale))
+		}
+		streams := w.mem[w.sides+panel*w.part+4*column:]
+		for i := 0; i < rowBytes; i += 4 {
+			four := binary.LittleEndian.Uint32(codes[i:])
+			if w.Bits == 4 { // eight codes, of two steps
+				four = spread(four&0xffff) | spread(four>>16)<<4
+			}
+			row := i / 4
+			binary.LittleEndian.PutUint32(streams[row%w.streams*w.apart+row/w.streams*4*w.columns:], four)
+		}
+		codes, scales, zeros = codes[rowBytes:], scales[blocks:], zeros[zeroBytes:]
+	}
+}
+
+// code is number i of packed codes.
+func code(packed []byte, i, bits int) byte {
+	if bits == 8 {
+		return packed[i]
+	}
+	return packed[i/2] >> (4 * (i % 2)) & 15
+}
+
+// spread gives each of four 4-bit numbers a byte.
+func spread(x uint32) uint32 {
+	x = (x | x<<8) & 0x00ff00ff
+	return (x | x<<4) & 0x0f0f0f0f
+}
