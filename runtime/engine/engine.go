@@ -35,6 +35,10 @@ type Spec struct {
 	MaxPositions int // longest sequence, tokens
 	TreeSlots    int // most tokens of a row that branches share, see Batch.Bias; 0: it takes none
 
+	// Segments says that it takes Batch.Segments, and reads of a row only what a token
+	// sees: a pass then takes tokens of any trees, and TreeSlots bounds these.
+	Segments bool
+
 	// Valued says that it answers the value of a position besides, from the same
 	// pass: a policy and its critic in one.
 	Valued bool
@@ -51,10 +55,22 @@ type Batch struct {
 	Out      []int64 // [R] indices into the B*S positions
 	Values   bool    // their values are wanted, too
 
+	// Segments are new tokens of any rows, for a model that takes them: S of them in all,
+	// behind each other in IDs and Pos. B rows are then those there are; Write, Used and
+	// Bias are nil.
+	Segments []Segment
+
 	// Bias says which tokens see which: nil is all before them in their row. Else
 	// B is 1, the row holds a tree, and Bias [S, Used] is 0 where a new token sees
 	// a slot and Masked where it does not. Every slot behind it is masked anyway.
 	Bias []float32
+}
+
+// Segment is N new tokens of a row, behind each other: they go to its slots from Write
+// on, and see those of their sequence's Path, ascending, and each other up to their own.
+type Segment struct {
+	Row, Write, N int
+	Path          []int
 }
 
 // Masked is added to attention scores that shall not count.

@@ -31,9 +31,12 @@ func TestContract(t *testing.T) {
 	trees.TreeSlots = 100
 	valued, valuedTrees := spec, trees
 	valued.Valued, valuedTrees.Valued = true, true
+	segments := valuedTrees
+	segments.Segments = true
 	for name, s := range map[string]engine.Spec{
 		"policy": spec, "critic": {Width: 1, Vocab: 40, MaxPositions: 100}, "policy with trees": trees,
 		"policy with values": valued, "policy with values and trees": valuedTrees,
+		"policy with segments": segments,
 	} {
 		t.Run(name, func(t *testing.T) {
 			enginetest.Contract(t, func(*testing.T) engine.Model { return enginetest.Random(s) }, 0)
@@ -347,5 +350,71 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	if after := runtime.NumGoroutine(); after > before+1 {
 		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}
+
+// A model that takes segments runs one pass for all there is to do: prompts and single
+// tokens, branches of several trees. Slots that nobody needs go before the cache grows.
+func TestSegmentsShareEveryPass(t *testing.T) {
+	segments := spec
+	segments.MaxPositions, segments.TreeSlots, segments.Segments = 2000, 2000, true
+	m := enginetest.Random(segments)
+	e := open(t, m, engine.Options{Chunk: 100})
+	var jobs []engine.Job
+	var seqs []*engine.Seq
+	for _, prefix := range []int{30, 40, 250} {
+		root := e.NewSeq()
+		root.Append(make([]int, prefix)...)
+		if prefix < 100 {
+			if err := e.Run(context.Background(), engine.Job{Seq: root}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		forks, err := e.Fork(4, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if prefix > 100 {
+			e.Free(forks[0]...)
+			forks[0] = nil
+		}
+		for _, s := range append(forks[0], root) {
+			left := 5
+			jobs = append(jobs, engine.Job{Seq: s, Step: func(int, []float32) (int, bool) { left--; return len(jobs) % 40, left > 0 }})
+			seqs = append(seqs, s)
+		}
+	}
+	before := e.Stats()
+	if err := e.Run(context.Background(), jobs...); err != nil {
+		t.Fatal(err)
+	}
+	after := e.Stats()
+	if got, want := after.Passes-before.Passes, 3+4; got != want { // the long prompt in chunks of 100, and its other tokens
+		t.Errorf("%d passes, want %d", got, want)
+	}
+	if got, want := after.Tokens-before.Tokens, 2*5*5+250+4; got != want || after.Positions-before.Positions != want {
+		t.Errorf("%d tokens, want %d, and no padding (%d positions)", got, want, after.Positions-before.Positions)
+	}
+	room := m.Held()
+	for range 50 { // branches come and go on one root
+		forks, err := e.Fork(10, seqs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range forks[0] {
+			s.Append(1, 2, 3)
+			if err := e.Run(context.Background(), engine.Job{Seq: s}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.Free(forks[0]...)
+	}
+	if m.Held() > room {
+		t.Errorf("room for %d tokens a row grew to %d, though no more are needed", room, m.Held())
+	}
+	e.Free(seqs...)
+	e.Stats()
+	if m.Held() != 0 {
+		t.Error("the cache was not given back")
 	}
 }

@@ -170,6 +170,10 @@ func (j *running) dropped() bool {
 
 // round runs a chunk of waiting prefill, then one decode step of all others.
 func (e *Engine) round() {
+	if e.spec.Segments {
+		e.mixed()
+		return
+	}
 	var fill, decode []*running
 	filled := map[*tree]bool{}
 	for _, j := range e.jobs {
@@ -336,7 +340,7 @@ func (e *Engine) run(b *Batch, answers []answer) error {
 		}
 	}
 	e.stats.Passes++
-	e.stats.Positions += b.B * b.S
+	e.stats.Positions += len(b.IDs)
 	e.stats.Answers += len(b.Out)
 	return nil
 }

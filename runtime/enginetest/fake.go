@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/oreo-go/oreo/runtime/engine"
@@ -70,6 +71,12 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 	if err := f.Fail.Load(); err != nil {
 		return nil, *err
 	}
+	if b.Values && !f.spec.Valued {
+		return nil, fmt.Errorf("fake: it is asked for values")
+	}
+	if b.Segments != nil || f.spec.Segments {
+		return f.segments(b)
+	}
 	if len(b.IDs) != b.B*b.S || len(b.Pos) != b.B*b.S || len(b.Write) != b.B || len(b.Used) != b.B {
 		return nil, fmt.Errorf("fake: ill-formed batch %+v", b)
 	}
@@ -87,9 +94,6 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 			})
 		}
 	}
-	if b.Values && !f.spec.Valued {
-		return nil, fmt.Errorf("fake: it is asked for values")
-	}
 	var out, values []float32
 	for _, o := range b.Out {
 		row, i := int(o)/b.S, int(o)%b.S
@@ -103,19 +107,75 @@ func (f *Fake) Forward(b *engine.Batch) ([]float32, error) {
 		if b.Used[row] == int64(b.S) && int(b.Pos[o]) != i {
 			return nil, fmt.Errorf("fake: position %d of token %d behind an empty row, where positions are counted", b.Pos[o], i)
 		}
-		if int(b.Pos[o]) != len(prefix)-1 {
-			return nil, fmt.Errorf("fake: position %d behind %d tokens", b.Pos[o], len(prefix)-1)
-		}
-		a := f.Answer(prefix)
-		if len(a) != f.spec.Width {
-			return nil, fmt.Errorf("fake: %d numbers answered, want %d", len(a), f.spec.Width)
-		}
-		out = append(out, a...)
-		if b.Values {
-			values = append(values, f.Value(prefix))
+		if out, values, err = f.answer(prefix, int(b.Pos[o]), b.Values, out, values); err != nil {
+			return nil, err
 		}
 	}
 	return append(out, values...), nil
+}
+
+// segments is Forward for a batch of segments.
+func (f *Fake) segments(b *engine.Batch) ([]float32, error) {
+	if !f.spec.Segments || b.Segments == nil || len(b.IDs) != b.S || len(b.Pos) != b.S || b.Write != nil || b.Used != nil || b.Bias != nil || b.Lo != 0 {
+		return nil, fmt.Errorf("fake: ill-formed batch of segments %+v", b)
+	}
+	prefixes := make([][]int, 0, b.S)
+	written := map[[2]int]bool{}
+	for _, g := range b.Segments {
+		if g.Row < 0 || g.Row >= b.B || g.N < 1 || g.Write+g.N > f.store.Tokens() || len(prefixes)+g.N > b.S || g.Write+g.N > f.spec.TreeSlots {
+			return nil, fmt.Errorf("fake: segment %+v of %d rows of %d slots", g, b.B, f.store.Tokens())
+		}
+		tokens, err := f.read(g.Row, g.Write)
+		if err != nil {
+			return nil, err
+		}
+		var prefix []int
+		for i, slot := range g.Path {
+			if slot >= g.Write || i > 0 && slot <= g.Path[i-1] || written[[2]int{g.Row, slot}] {
+				return nil, fmt.Errorf("fake: path %v of a segment from slot %d on", g.Path, g.Write)
+			}
+			prefix = append(prefix, tokens[slot])
+		}
+		for i := range g.N {
+			at := len(prefixes)
+			if written[[2]int{g.Row, g.Write + i}] {
+				return nil, fmt.Errorf("fake: slot %d is written twice", g.Write+i)
+			}
+			written[[2]int{g.Row, g.Write + i}] = true
+			f.each(g.Row, g.Write+i, func(t, head int, cell []byte) {
+				binary.LittleEndian.PutUint32(cell, uint32(b.IDs[at])*16+uint32(t*2+head))
+			})
+			prefix = append(prefix, int(b.IDs[at]))
+			prefixes = append(prefixes, slices.Clone(prefix))
+		}
+	}
+	if len(prefixes) != b.S {
+		return nil, fmt.Errorf("fake: segments of %d tokens, want %d", len(prefixes), b.S)
+	}
+	var out, values []float32
+	var err error
+	for _, o := range b.Out {
+		if out, values, err = f.answer(prefixes[o], int(b.Pos[o]), b.Values, out, values); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, values...), nil
+}
+
+// answer adds what f answers behind prefix, whose last token has position pos.
+func (f *Fake) answer(prefix []int, pos int, valued bool, out, values []float32) ([]float32, []float32, error) {
+	if pos != len(prefix)-1 {
+		return nil, nil, fmt.Errorf("fake: position %d behind %d tokens", pos, len(prefix)-1)
+	}
+	a := f.Answer(prefix)
+	if len(a) != f.spec.Width {
+		return nil, nil, fmt.Errorf("fake: %d numbers answered, want %d", len(a), f.spec.Width)
+	}
+	out = append(out, a...)
+	if valued {
+		values = append(values, f.Value(prefix))
+	}
+	return out, values, nil
 }
 
 // seen are the tokens of a row that a mask shows.

@@ -48,7 +48,8 @@ typedef struct {
 	void *skip69[6];
 	OrtStatus *(*AllocatorAlloc)(OrtAllocator *, size_t bytes, void **out);
 	OrtStatus *(*AllocatorFree)(OrtAllocator *, void *);
-	void *skip77[9];
+	void *skip77[8];
+	OrtStatus *(*KernelInfoGetAttribute_float)(const OrtKernelInfo *, const char *name, float *out);
 	OrtStatus *(*KernelInfoGetAttribute_int64)(const OrtKernelInfo *, const char *name, int64_t *out);
 	void *skip87[3];
 	OrtStatus *(*KernelContext_GetInput)(const OrtKernelContext *, size_t i, const OrtValue **out);

@@ -15,33 +15,32 @@ import (
 
 	onnx "github.com/yalue/onnxruntime_go"
 
-	"github.com/oreo-go/oreo/runtime/product"
+	"github.com/oreo-go/oreo/runtime/kernel"
 )
 
-// operators are products with weights of ours, as an operator that a session's graph
-// may have: Product of domain oreo, x [..., K] -> x W^T [..., N], with the products'
-// number as its attribute "weights".
+// operators are operators of ours that a session's graph may have, see operator.h.
 type operators struct {
-	c   *C.operators
-	api *C.table
+	c    *C.operators
+	list unsafe.Pointer // of products
+	api  *C.table
 }
 
-// addOperators gives a session with these options the products. The caller frees them
-// after the session, and the products after that.
-func addOperators(opts *onnx.SessionOptions, products []*product.Weights) (*operators, error) {
+// addOperators gives a session with these options our operators, and the weights that
+// the products among them have. The caller frees them after the session, and the
+// weights after that.
+func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights) (*operators, error) {
 	// The binding keeps the pointer in a field that it does not show.
 	field := reflect.Indirect(reflect.ValueOf(opts)).FieldByName("o")
 	if field.Kind() != reflect.Pointer || field.IsNil() {
 		return nil, fmt.Errorf("onnxruntime_go has no field %q where its version 1.27 has it", "o")
 	}
 	each := unsafe.Sizeof(uintptr(0))
-	list := C.malloc(C.size_t(uintptr(len(products)) * each))
-	for i, p := range products {
-		*(*unsafe.Pointer)(unsafe.Add(list, uintptr(i)*each)) = p.Kernel()
+	list := C.malloc(C.size_t(uintptr(1+len(weights)) * each))
+	for i, w := range weights {
+		*(*unsafe.Pointer)(unsafe.Add(list, uintptr(i)*each)) = w.Kernel()
 	}
-	o := &operators{c: (*C.operators)(C.calloc(1, C.sizeof_operators)), api: (*C.table)(apiTable())}
-	o.c.products, o.c.n = (**C.product)(list), C.size_t(len(products))
-	if s := C.operators_add(o.c, o.api, (*C.OrtSessionOptions)(field.UnsafePointer())); s != nil {
+	o := &operators{c: (*C.operators)(C.calloc(1, C.sizeof_operators)), list: list, api: (*C.table)(apiTable())}
+	if s := C.operators_add(o.c, (**C.product)(list), C.size_t(len(weights)), o.api, (*C.OrtSessionOptions)(field.UnsafePointer())); s != nil {
 		err := check(s)
 		o.free()
 		return nil, err
@@ -51,6 +50,6 @@ func addOperators(opts *onnx.SessionOptions, products []*product.Weights) (*oper
 
 func (o *operators) free() {
 	C.operators_drop(o.c, o.api)
-	C.free(unsafe.Pointer(o.c.products))
 	C.free(unsafe.Pointer(o.c))
+	C.free(o.list)
 }

@@ -1,39 +1,60 @@
 #pragma once
 
-#include "../product/product.h"
+#include <pthread.h>
+
+#include "../kernel/product.h"
 #include "api.h"
 
-// operators is onnxruntime's OrtCustomOp as of version 1.16, for an operator whose
-// attribute "weights" says which of n products it is.
-typedef struct operators {
+// pool is memory for passes. It is kept from one to the next: fresh memory costs as much
+// as what is done with it.
+typedef struct {
+	pthread_mutex_t lock;
+	struct piece *free;
+} pool;
+
+// operator is onnxruntime's OrtCustomOp as of version 1.16, and what ours answers from.
+typedef struct operator {
 	uint32_t version;
-	void *(*CreateKernel)(const struct operators *, const table *, const OrtKernelInfo *);
-	const char *(*GetName)(const struct operators *);
-	const char *(*GetExecutionProviderType)(const struct operators *);
-	int (*GetInputType)(const struct operators *, size_t);
-	size_t (*GetInputTypeCount)(const struct operators *);
-	int (*GetOutputType)(const struct operators *, size_t);
-	size_t (*GetOutputTypeCount)(const struct operators *);
+	void *(*CreateKernel)(const struct operator *, const table *, const OrtKernelInfo *);
+	const char *(*GetName)(const struct operator *);
+	const char *(*GetExecutionProviderType)(const struct operator *);
+	int (*GetInputType)(const struct operator *, size_t);
+	size_t (*GetInputTypeCount)(const struct operator *);
+	int (*GetOutputType)(const struct operator *, size_t);
+	size_t (*GetOutputTypeCount)(const struct operator *);
 	void (*KernelCompute)(void *, OrtKernelContext *);
 	void (*KernelDestroy)(void *);
-	int (*GetInputCharacteristic)(const struct operators *, size_t);
-	int (*GetOutputCharacteristic)(const struct operators *, size_t);
-	int (*GetInputMemoryType)(const struct operators *, size_t);
-	int (*GetVariadicInputMinArity)(const struct operators *);
-	int (*GetVariadicInputHomogeneity)(const struct operators *);
-	int (*GetVariadicOutputMinArity)(const struct operators *);
-	int (*GetVariadicOutputHomogeneity)(const struct operators *);
-	OrtStatus *(*CreateKernelV2)(const struct operators *, const table *, const OrtKernelInfo *, void **kernel);
+	int (*GetInputCharacteristic)(const struct operator *, size_t);
+	int (*GetOutputCharacteristic)(const struct operator *, size_t);
+	int (*GetInputMemoryType)(const struct operator *, size_t);
+	int (*GetVariadicInputMinArity)(const struct operator *);
+	int (*GetVariadicInputHomogeneity)(const struct operator *);
+	int (*GetVariadicOutputMinArity)(const struct operator *);
+	int (*GetVariadicOutputHomogeneity)(const struct operator *);
+	OrtStatus *(*CreateKernelV2)(const struct operator *, const table *, const OrtKernelInfo *, void **kernel);
 	OrtStatus *(*KernelComputeV2)(void *kernel, OrtKernelContext *);
 	void *later[8];
 
-	OrtCustomOpDomain *domain;
+	const char *name;
+	const int *inputs; // their element types
+	size_t n_inputs, n_outputs;
 	const product *const *products;
-	size_t n;
+	size_t n_products;
+	pool *scratch;
+} operator;
+
+// operators are those of domain oreo, for one session:
+//
+//	Product    x [..., K] -> x W^T [..., N], with the number of products' W as attribute weights
+//	Attention  of GroupQueryAttention's inputs and attributes, with a plan of the
+//	           tokens' segments (see read_plan) instead of lengths, total and bias
+typedef struct {
+	operator product, attention;
+	pool scratch;
+	OrtCustomOpDomain *domain;
 } operators;
 
-// operators_add gives a session with these options the operator Product of domain oreo.
-// The operators, all zero but for products and n, must outlive the session; then
-// operators_drop frees what they hold.
-OrtStatus *operators_add(operators *, const table *, OrtSessionOptions *);
+// operators_add gives a session with these options the operators, which must outlive
+// it, as must the products; operators_drop then frees what they hold.
+OrtStatus *operators_add(operators *, const product *const *products, size_t n, const table *, OrtSessionOptions *);
 void operators_drop(operators *, const table *);

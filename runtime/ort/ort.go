@@ -31,9 +31,9 @@ type Options struct {
 	// Manifest is what the graph must agree with; nil: it is not compared.
 	Manifest *manifest.Manifest
 
-	// PlainProducts leaves products with weights to onnxruntime even where package
-	// product has a faster kernel; tests and benchmarks compare.
-	PlainProducts bool
+	// Plain leaves all of the graph to onnxruntime, even where package kernel is faster;
+	// tests and benchmarks compare.
+	Plain bool
 
 	// DeviceCache keeps the cache as on a GPU even where the device is the CPU: in
 	// memory that only onnxruntime touches. It is slower there; tests want it.

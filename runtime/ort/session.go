@@ -39,6 +39,7 @@ type Session struct {
 	values  view   // of a pair's values behind the logits, in answer
 	kv      []view // tensors of the cache
 	lens    []int32
+	slots   []int32
 	rows    []int64
 	none    []float32
 	inputs  []value // of the pass under way
@@ -49,8 +50,8 @@ type Session struct {
 // the same time too.
 type native struct {
 	*onnx.DynamicAdvancedSession
-	users    atomic.Int32
-	products *products // that we compute; nil if there are none
+	users atomic.Int32
+	ours  *ours // what we compute of it; nil for nothing
 }
 
 // release frees the graph with its last user.
@@ -59,7 +60,7 @@ func (n *native) release() error {
 		return nil
 	}
 	err := n.Destroy()
-	n.products.free()
+	n.ours.free()
 	return err
 }
 
@@ -124,8 +125,14 @@ func open(s *Session) (_ *Session, err error) {
 		s.fallback, s.device = errors.Join(err, s.unload()), device{}
 		err = s.load()
 	}
+	if err == nil && s.attends() {
+		s.spec.Segments, s.spec.TreeSlots = true, mostSlots
+	}
 	return s, err
 }
+
+// mostSlots bounds a tree over which our attention goes: memory is what it needs.
+const mostSlots = 1 << 24
 
 // load makes the graph ready on s.device.
 func (s *Session) load() (err error) {
@@ -153,49 +160,52 @@ func (s *Session) loadNative() error {
 	}
 	defer opts.Destroy()
 	defer openingSession()()
-	p, err := s.products(opts)
+	o, err := s.replaced(opts)
 	if err != nil {
 		return err
 	}
 	var run *onnx.DynamicAdvancedSession
-	if p != nil {
-		run, err = onnx.NewDynamicAdvancedSessionWithONNXData(p.file, nil, nil, opts)
+	if o != nil {
+		run, err = onnx.NewDynamicAdvancedSessionWithONNXData(o.file, nil, nil, opts)
 	} else {
 		run, err = onnx.NewDynamicAdvancedSession(s.path, nil, nil, opts)
 	}
 	if err != nil {
-		p.free()
+		o.free()
 		return s.explain(err)
 	}
-	s.native = &native{DynamicAdvancedSession: run, products: p}
+	s.native = &native{DynamicAdvancedSession: run, ours: o}
 	s.native.users.Add(1)
 	return nil
 }
 
-// products are those of the graph that we compute, in a session with these options;
-// nil if there are none.
-func (s *Session) products(opts *onnx.SessionOptions) (*products, error) {
-	if s.device.cuda || s.opt.PlainProducts {
+// replaced is what we compute of the graph, ready for a session with these options;
+// nil for nothing.
+func (s *Session) replaced(opts *onnx.SessionOptions) (*ours, error) {
+	if s.device.cuda || s.opt.Plain {
 		return nil, nil
 	}
-	p, sources := takeProducts(s.graph)
-	if p == nil {
+	o := replace(s.graph, s.layout.kv.Dim)
+	if o == nil {
 		return nil, nil
 	}
 	dir := filepath.Dir(s.path)
-	err := p.load(dir, sources)
+	err := o.load(dir)
 	if err == nil {
-		p.operators, err = addOperators(opts, p.weights)
+		o.operators, err = addOperators(opts, o.weights)
 	}
 	if err == nil {
 		err = opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", dir)
 	}
 	if err != nil {
-		p.free()
+		o.free()
 		return nil, err
 	}
-	return p, nil
+	return o, nil
 }
+
+// attends tells whether attention is ours.
+func (s *Session) attends() bool { return s.native.ours != nil && s.native.ours.attends }
 
 // explain says what to do about a graph that does not load.
 func (s *Session) explain(err error) error {
@@ -310,7 +320,7 @@ func (s *Session) unload() (err error) {
 
 // Forward implements engine.Model.
 func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
-	if s.layout.grouped() && b.B > 1 && b.S > 1 && slices.Max(b.Write) > 0 {
+	if s.layout.grouped() && !s.attends() && b.B > 1 && b.S > 1 && slices.Max(b.Write) > 0 {
 		return s.rowByRow(b)
 	}
 	s.inputs, s.outputs = s.inputs[:0], s.outputs[:0]
@@ -373,8 +383,12 @@ func (s *Session) second(b *engine.Batch, mem []byte) (value, error) {
 
 // describe adds the inputs that say what pass b computes.
 func (s *Session) describe(b *engine.Batch, out []int64) error {
-	total := slices.Max(b.Used)
-	rows, size := int64(b.B), int64(b.S)
+	rows, size, total := int64(b.B), int64(b.S), int64(0)
+	if b.Segments != nil {
+		rows = 1
+	} else {
+		total = slices.Max(b.Used)
+	}
 	for i, p := range s.layout.plan {
 		var err error
 		switch p.name {
@@ -407,13 +421,19 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 			for _, n := range b.Used {
 				s.lens = append(s.lens, int32(n-1))
 			}
-			err = put(s, i, s.lens, rows)
+			if s.attends() {
+				s.segments(b)
+			}
+			err = put(s, i, s.lens, int64(len(s.lens)))
 		case manifest.TotalLen:
 			err = put(s, i, []int32{int32(total)}, 1)
 		case manifest.AttentionBias:
-			if b.Bias != nil {
+			switch {
+			case b.Bias != nil:
 				err = put(s, i, b.Bias, 1, 1, size, total)
-			} else {
+			case s.attends(): // it reads none
+				err = put(s, i, []float32{}, 1, 1, 1, 0)
+			default:
 				err = put(s, i, s.zeros(int(size*total)), 1, 1, size, total)
 			}
 		}
@@ -422,6 +442,35 @@ func (s *Session) describe(b *engine.Batch, out []int64) error {
 		}
 	}
 	return nil
+}
+
+// segments writes the plan of our attention: the numbers of segments and of slots, the
+// segments as attention.h has them, the slots of their paths. A batch of rows is one of
+// as many segments.
+func (s *Session) segments(b *engine.Batch) {
+	all := b.Segments
+	if all == nil {
+		for row := range b.B {
+			all = append(all, engine.Segment{Row: row, Write: int(b.Write[row]), N: b.S})
+		}
+	}
+	plan, slots := append(s.lens[:0], int32(len(all)), 0), s.slots[:0]
+	for _, g := range all {
+		path, at := len(g.Path), len(slots)
+		switch {
+		case b.Segments == nil:
+			path, at = g.Write, -1
+		case path == 0 || g.Path[path-1] == path-1: // 0, 1, 2, …
+			at = -1
+		default:
+			for _, slot := range g.Path {
+				slots = append(slots, int32(slot))
+			}
+		}
+		plan = append(plan, int32(g.Row), int32(g.Write), int32(g.N), int32(path), int32(at))
+	}
+	plan[1] = int32(len(slots))
+	s.lens, s.slots = append(plan, slots...), slots
 }
 
 // put copies data into the plan's buffer i and adds it to the inputs. A value

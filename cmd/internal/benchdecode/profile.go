@@ -152,7 +152,7 @@ func step(events []event, b int, cpu float64) map[string]event {
 
 // isProduct tells whether a node multiplies by weights.
 func (e event) isProduct() bool {
-	return slices.Contains([]string{"MatMul", "Gemm", "MatMulNBits"}, e.Details.Operator)
+	return slices.Contains([]string{"Product", "MatMul", "Gemm", "MatMulNBits"}, e.Details.Operator)
 }
 
 // kind is all nodes of one sort.

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package product
+package kernel
 
 /*
 #cgo CFLAGS: -O3

@@ -1,6 +1,6 @@
 //go:build !(cgo && amd64)
 
-package product
+package kernel
 
 import "unsafe"
 
@@ -33,3 +33,6 @@ func (w *Weights) Kernel() unsafe.Pointer { return nil }
 
 // Free does nothing.
 func (w *Weights) Free() {}
+
+// Attention is false: there are no kernels.
+func Attention(int) bool { return false }

@@ -1,4 +1,4 @@
-// Package product multiplies a few rows by a large matrix of weights, which is what a
+// Package kernel multiplies a few rows by a large matrix of weights, which is what a
 // language model does for every token: y [M, N] = x [M, K] W^T for weights W [N, K],
 // in float32 or in blocks of 8- or 4-bit codes.
 //
@@ -10,7 +10,7 @@
 //
 // There are kernels for x86-64 with AVX-512, of codes with its VNNI too, and of floats
 // with AVX2. New returns nil where there is none.
-package product
+package kernel
 
 import (
 	"encoding/binary"

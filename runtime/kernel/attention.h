@@ -1,0 +1,55 @@
+// The attention kernel, for the operator of package ort that calls it.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// segment is n new tokens of a row of the cache, one behind the other. Their keys and
+// values go to its slots from write on. They see the slots of their path, and those of
+// the segment up to their own.
+typedef struct {
+	int32_t row, write, n;
+	int32_t path; // number of slots
+	int32_t at;   // where they begin in the list of all; -1: they are 0, 1, 2, ...
+} segment;
+
+// unit is some tokens of a row that are computed together: n from token on, which is
+// number within of a segment.
+typedef struct {
+	int32_t token, n, segment, within;
+} unit;
+
+// attention is one layer's attention of s new tokens over a cache that the branches of
+// a tree may share. A pass calls attention_turn and attention_units once, and then
+// attention_unit for each unit and head of keys, in any order and by any threads.
+typedef struct {
+	long s, rows, room; // new tokens; rows of the cache, and slots of each
+	long heads, kv_heads, dim;
+	float scale;
+	const float *qkv;         // [s, (heads + 2 kv_heads) dim]
+	float *keys, *values;     // [rows, kv_heads, room, dim]
+	const segment *segments;  // of all s tokens, in order
+	const int32_t *slots;     // of their paths, ascending
+	long n_segments, n_slots;
+	const float *cos, *sin;   // [position, dim / 2]
+	const int64_t *positions; // [s]
+	float *q;                 // [s, heads, dim]: room for the queries, turned
+	float *y;                 // [s, heads dim]
+} attention;
+
+// attention_can tells whether this processor has the kernel for heads of that size.
+int attention_can(long dim);
+
+// attention_turn turns the new queries and keys by the angles of their positions, and
+// writes keys and values to the cache.
+void attention_turn(const attention *a);
+
+// attention_units divides the tokens into units, at most s, and returns their number.
+long attention_units(const attention *a, unit *units);
+
+// attention_scratch is the bytes that a unit needs.
+size_t attention_scratch(const attention *a);
+
+// attention_unit computes y of a unit, of the heads that read keys number kv.
+void attention_unit(const attention *a, const unit *u, long kv, void *scratch);
