@@ -52,14 +52,80 @@ func TestSessionsKeepTheContract(t *testing.T) {
 	for _, arch := range []model.Arch{model.Qwen2, model.Llama, model.MiniCPM} {
 		for name, head := range map[string]model.Head{"policy": model.LMHead, "critic": model.ValueHead} {
 			dir, _ := tiny.Artifact(t, arch, head, 1)
-			for _, device := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s %s device=%t", arch, name, device), func(t *testing.T) {
-					s := openSession(t, dir, ort.Options{DeviceCache: device})
-					enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 2e-4)
+			for _, opt := range []ort.Options{{}, {DeviceCache: true}, {Plain: true}, {Plain: true, DeviceCache: true}} {
+				t.Run(fmt.Sprintf("%s %s device=%t plain=%t", arch, name, opt.DeviceCache, opt.Plain), func(t *testing.T) {
+					s := openSession(t, dir, opt)
+					enginetest.Contract(t, func(*testing.T) engine.Model { return s }, tolerance(s))
 				})
 			}
 		}
 	}
+}
+
+// tolerance is 0 for a session that package kernel computes: what is beside a token in a
+// pass changes no bit of its answer.
+func tolerance(s *ort.Session) float64 {
+	if s.Spec().Segments {
+		return 0
+	}
+	return 2e-4
+}
+
+// Our kernels answer what onnxruntime's do, for heads and weights of all kinds: in
+// float32 up to rounding, and with codes as near as those to float32.
+func TestKernelsAgreeWithOnnxruntime(t *testing.T) {
+	tiny.Library(t)
+	for name, c := range map[string]struct {
+		heads, kv, dim int
+		precision      graph.Precision
+	}{
+		"fp32, 6 heads of 16 on 2": {6, 2, 16, graph.FP32}, "fp32, 4 heads of 64 on 4": {4, 4, 64, graph.FP32},
+		"fp32, 14 heads of 64 on 2": {14, 2, 64, graph.FP32}, "fp32, 8 heads of 128 on 4": {8, 4, 128, graph.FP32},
+		"fp32, 3 heads of 48 on 1": {3, 1, 48, graph.FP32},
+		"int8, 6 heads of 64 on 2": {6, 2, 64, graph.Int8}, "int4, 6 heads of 64 on 2": {6, 2, 64, graph.Int4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := tiny.Changed(t, model.Llama, model.LMHead, 1, func(m *model.Config) {
+				m.Hidden, m.Intermediate, m.Heads, m.KVHeads, m.HeadDim = 128, 192, c.heads, c.kv, c.dim
+			})
+			artifact := func(p graph.Precision) string {
+				dir := filepath.Join(t.TempDir(), "artifact")
+				if err := export.Run(t.Context(), export.Config{Kind: manifest.Policy, Model: source, Out: dir, Precision: p}); err != nil {
+					t.Fatal(err)
+				}
+				return dir
+			}
+			dir := artifact(c.precision)
+			s := openSession(t, dir, ort.Options{})
+			if !s.Spec().Segments {
+				t.Skip("this machine has no kernels")
+			}
+			exact := wander(t, openSession(t, artifact(graph.FP32), ort.Options{Plain: true}))
+			worst, off := distance(t, wander(t, s), exact)
+			if c.precision == graph.FP32 {
+				if !(worst <= 2e-4) {
+					t.Errorf("the worst numbers differ by %.2g", worst)
+				}
+			} else if _, theirs := distance(t, wander(t, openSession(t, dir, ort.Options{Plain: true})), exact); !(off <= 1.05*theirs) || off == 0 {
+				t.Errorf("off float32 by %.4f in the mean square, onnxruntime by %.4f", off, theirs)
+			}
+			enginetest.Contract(t, func(*testing.T) engine.Model { return s }, 0)
+		})
+	}
+}
+
+// distance is the largest difference of equally many numbers and the root of the mean
+// square.
+func distance(t *testing.T, got, want []float32) (worst, mean float64) {
+	t.Helper()
+	if len(got) != len(want) || len(got) < 1000 {
+		t.Fatalf("%d and %d numbers", len(got), len(want))
+	}
+	for i := range want {
+		d := math.Abs(float64(got[i] - want[i]))
+		worst, mean = max(worst, d), mean+d*d
+	}
+	return worst, math.Sqrt(mean / float64(len(want)))
 }
 
 // The two halves of a pair keep it beside each other, each with a device's cache.

@@ -46,11 +46,18 @@ func Config(arch model.Arch, vocab int) *model.Config {
 // arguments give equal weights.
 func Model(tb testing.TB, arch model.Arch, head model.Head, seed uint64) string {
 	tb.Helper()
+	return Changed(tb, arch, head, seed, func(*model.Config) {})
+}
+
+// Changed is Model with another configuration.
+func Changed(tb testing.TB, arch model.Arch, head model.Head, seed uint64, change func(*model.Config)) string {
+	tb.Helper()
 	dir := tb.TempDir()
 	tok, err := tokenizer.Train(slices.Values(corpus), 300, []string{End})
 	must(tb, err)
 	must(tb, tok.Save(dir))
 	c := Config(arch, tok.VocabSize())
+	change(c)
 	must(tb, c.Save(dir, head, "float32"))
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var tensors []safetensors.Tensor
