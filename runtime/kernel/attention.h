@@ -21,8 +21,8 @@ typedef struct {
 } unit;
 
 // attention is one layer's attention of s new tokens over a cache that the branches of
-// a tree may share. A pass calls attention_turn and attention_units once, and then
-// attention_unit for each unit and head of keys, in any order and by any threads.
+// a tree may share. A pass is turn and units once, and then unit for each unit and head
+// of keys, in any order and by any threads.
 typedef struct {
 	long s, rows, room; // new tokens; rows of the cache, and slots of each
 	long heads, kv_heads, dim;
@@ -38,18 +38,18 @@ typedef struct {
 	float *y;                 // [s, heads dim]
 } attention;
 
-// attention_can tells whether this processor has the kernel for heads of that size.
-int attention_can(long dim);
+// attention_kernel computes it.
+typedef struct {
+	// turn turns the new queries and keys by the angles of their positions, and writes keys
+	// and values to the cache.
+	void (*turn)(const attention *a);
+	// units divides the tokens into units, at most s, and returns their number.
+	long (*units)(const attention *a, unit *units);
+	// scratch is the bytes that a unit needs.
+	size_t (*scratch)(const attention *a);
+	// unit computes y of a unit, of the heads that read keys number kv.
+	void (*unit)(const attention *a, const unit *u, long kv, void *scratch);
+} attention_kernel;
 
-// attention_turn turns the new queries and keys by the angles of their positions, and
-// writes keys and values to the cache.
-void attention_turn(const attention *a);
-
-// attention_units divides the tokens into units, at most s, and returns their number.
-long attention_units(const attention *a, unit *units);
-
-// attention_scratch is the bytes that a unit needs.
-size_t attention_scratch(const attention *a);
-
-// attention_unit computes y of a unit, of the heads that read keys number kv.
-void attention_unit(const attention *a, const unit *u, long kv, void *scratch);
+// attention_for is the kernel for heads of that size, NULL if this processor has none.
+const attention_kernel *attention_for(long dim);

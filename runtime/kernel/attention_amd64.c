@@ -20,11 +20,6 @@
 // CHUNK the slots whose keys or values stay in the first cache while all rows read them.
 enum { WIDTH = 16, TOKENS = 16, TOGETHER = 3, CHUNK = 64, MOST_DIM = 256 };
 
-int attention_can(long dim) {
-	return dim > 0 && dim % WIDTH == 0 && dim <= MOST_DIM && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-
 // turned is head x at a position: its halves are the coordinates of points in planes
 // that turn by the angles whose cosines and sines are given.
 static void turned(const float *x, const float *cos, const float *sin, long half, float scale, float *to) {
@@ -35,7 +30,7 @@ static void turned(const float *x, const float *cos, const float *sin, long half
 	}
 }
 
-void attention_turn(const attention *a) {
+static void turn(const attention *a) {
 	const long d = a->dim, half = d / 2;
 	long token = 0;
 	for (const segment *g = a->segments; g < a->segments + a->n_segments; g++) {
@@ -52,14 +47,14 @@ void attention_turn(const attention *a) {
 	}
 }
 
-long attention_units(const attention *a, unit *units) {
+static long units(const attention *a, unit *to) {
 	long n = 0, token = 0;
 	int32_t row = -1;
 	for (long g = 0; g < a->n_segments; g++) {
 		for (int32_t i = 0; i < a->segments[g].n; i++, token++) {
-			if (a->segments[g].row != row || units[n - 1].n == TOKENS) units[n++] = (unit){(int32_t)token, 0, (int32_t)g, i};
+			if (a->segments[g].row != row || to[n - 1].n == TOKENS) to[n++] = (unit){(int32_t)token, 0, (int32_t)g, i};
 			row = a->segments[g].row;
-			units[n - 1].n++;
+			to[n - 1].n++;
 		}
 	}
 	return n;
@@ -201,7 +196,7 @@ static long most(const attention *a) {
 
 // A unit has a list of slots for each token, scores and y for each row of queries, and
 // the sums of the scores.
-size_t attention_scratch(const attention *a) {
+static size_t scratch_size(const attention *a) {
 	const long rows = TOKENS * (a->heads / a->kv_heads), room = room_of(most(a));
 	return sizeof(int32_t) * room * TOKENS + sizeof(float) * rows * (room + a->dim + 1);
 }
@@ -218,7 +213,7 @@ static long list(const attention *a, const segment *g, long i, int32_t *to) {
 	return n;
 }
 
-TARGET void attention_unit(const attention *a, const unit *u, long kv, void *scratch) {
+static TARGET void compute(const attention *a, const unit *u, long kv, void *scratch) {
 	const long d = a->dim, group = a->heads / a->kv_heads, rows = u->n * group, room = room_of(most(a));
 	const segment *g = a->segments + u->segment;
 	const float *keys = a->keys + (g->row * a->kv_heads + kv) * a->room * (size_t)d;
@@ -253,4 +248,11 @@ TARGET void attention_unit(const attention *a, const unit *u, long kv, void *scr
 		float *to = a->y + ((u->token + t) * a->heads + kv * group) * d;
 		for (long i = 0; i < group * d; i++) to[i] = y[r * d + i] / whole[r + i / d];
 	}
+}
+
+const attention_kernel *attention_for(long dim) {
+	static const attention_kernel kernel = {turn, units, scratch_size, compute};
+	int can = dim > 0 && dim % WIDTH == 0 && dim <= MOST_DIM && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+	return can ? &kernel : NULL;
 }

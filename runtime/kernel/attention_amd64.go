@@ -5,6 +5,8 @@ package kernel
 // #include "attention.h"
 import "C"
 
-// Attention tells whether this machine has the attention kernel of attention.h for
-// heads of dim numbers.
-func Attention(dim int) bool { return C.attention_can(C.long(dim)) != 0 }
+import "unsafe"
+
+// Attention is the kernel of attention.h, for C, for heads of dim numbers; nil if this
+// machine has none.
+func Attention(dim int) unsafe.Pointer { return unsafe.Pointer(C.attention_for(C.long(dim))) }

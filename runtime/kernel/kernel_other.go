@@ -34,5 +34,5 @@ func (w *Weights) Kernel() unsafe.Pointer { return nil }
 // Free does nothing.
 func (w *Weights) Free() {}
 
-// Attention is false: there are no kernels.
-func Attention(int) bool { return false }
+// Attention is nil: there are no kernels.
+func Attention(int) unsafe.Pointer { return nil }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kernel/attention.h"
-
 enum { version = 16, invalid_argument = 2, no_memory = 1, most_dims = 8 };
 enum { float32 = 1, int32 = 6, int64 = 7 };
 
@@ -147,15 +145,17 @@ typedef struct {
 	const table *api;
 	int64_t heads, kv_heads;
 	float scale;
+	const attention_kernel *kernel;
 	pool *scratch;
 } attention_node;
 
 static OrtStatus *create_attention(const operator *o, const table *api, const OrtKernelInfo *info, void **out) {
-	attention_node n = {.api = api, .scratch = o->scratch};
+	attention_node n = {.api = api, .kernel = o->kernel, .scratch = o->scratch};
 	OrtStatus *s = api->KernelInfoGetAttribute_int64(info, "num_heads", &n.heads);
 	if (!s) s = api->KernelInfoGetAttribute_int64(info, "kv_num_heads", &n.kv_heads);
 	if (!s) s = api->KernelInfoGetAttribute_float(info, "scale", &n.scale);
 	if (s) return s;
+	if (!n.kernel) return wrong(api, "this processor has no kernel for it");
 	if (n.kv_heads < 1 || n.heads < n.kv_heads || n.heads > 1 << 16 || n.heads % n.kv_heads) return wrong(api, "so many heads do not go together");
 	attention_node *node = malloc(sizeof *node);
 	if (!node) return api->CreateStatus(no_memory, "no memory");
@@ -187,7 +187,6 @@ static const char *read_plan(attention *a, const tensor *plan) {
 // check_attention compares the rest.
 static const char *check_attention(const attention *a, const tensor in[]) {
 	const tensor *k = &in[PAST_K], *v = &in[PAST_V], *cos = &in[COS], *sin = &in[SIN];
-	if (!attention_can(a->dim)) return "no kernel for heads of that size";
 	if (in[QKV].dims[2] != (a->heads + 2 * a->kv_heads) * a->dim) return "queries, keys and values are not as wide as their heads";
 	if (k->dims[1] != a->kv_heads || v->rank != 4 || memcmp(k->dims, v->dims, 4 * sizeof k->dims[0])) return "the cache has other heads or shapes";
 	if (cos->rank != 2 || cos->dims[1] != a->dim / 2 || sin->rank != 2 || sin->dims[1] != a->dim / 2 || cos->dims[0] != sin->dims[0])
@@ -199,6 +198,7 @@ static const char *check_attention(const attention *a, const tensor in[]) {
 }
 
 typedef struct {
+	const attention_kernel *kernel;
 	const attention *attention;
 	const unit *units;
 	pool *scratch;
@@ -208,12 +208,12 @@ typedef struct {
 static void attention_part(void *user, size_t i) {
 	attention_pass *p = user;
 	const long kv_heads = p->attention->kv_heads;
-	piece *m = take(p->scratch, attention_scratch(p->attention));
+	piece *m = take(p->scratch, p->kernel->scratch(p->attention));
 	if (!m) {
 		p->failed = 1;
 		return;
 	}
-	attention_unit(p->attention, &p->units[(long)i / kv_heads], (long)i % kv_heads, m->data);
+	p->kernel->unit(p->attention, &p->units[(long)i / kv_heads], (long)i % kv_heads, m->data);
 	give(p->scratch, m);
 }
 
@@ -249,9 +249,9 @@ static OrtStatus *run_attention(void *user, OrtKernelContext *ctx) {
 	if (!m) return api->CreateStatus(no_memory, "no memory for the queries");
 	a.q = (float *)m->data;
 	unit *units = (unit *)(a.q + y.n);
-	attention_turn(&a);
-	attention_pass all = {.attention = &a, .units = units, .scratch = node->scratch};
-	s = api->KernelContext_ParallelFor(ctx, attention_part, attention_units(&a, units) * a.kv_heads, 0, &all);
+	node->kernel->turn(&a);
+	attention_pass all = {.kernel = node->kernel, .attention = &a, .units = units, .scratch = node->scratch};
+	s = api->KernelContext_ParallelFor(ctx, attention_part, node->kernel->units(&a, units) * a.kv_heads, 0, &all);
 	give(node->scratch, m);
 	if (!s && all.failed) s = api->CreateStatus(no_memory, "no memory for the scores");
 	return s;
@@ -277,7 +277,8 @@ static const operator common = {
 	.GetVariadicOutputMinArity = zero, .GetVariadicOutputHomogeneity = zero,
 };
 
-OrtStatus *operators_add(operators *o, const product *const *products, size_t n, const table *api, OrtSessionOptions *options) {
+OrtStatus *operators_add(
+	operators *o, const product *const *products, size_t n, const attention_kernel *kernel, const table *api, OrtSessionOptions *options) {
 	static const int rows = float32;
 	pthread_mutex_init(&o->scratch.lock, NULL);
 	o->product = common;
@@ -286,6 +287,7 @@ OrtStatus *operators_add(operators *o, const product *const *products, size_t n,
 	o->product.products = products, o->product.n_products = n;
 	o->attention = common;
 	o->attention.name = "Attention", o->attention.CreateKernelV2 = create_attention, o->attention.KernelComputeV2 = run_attention;
+	o->attention.kernel = kernel;
 	o->attention.inputs = attention_inputs, o->attention.n_inputs = ATTENTION_INPUTS, o->attention.n_outputs = 3;
 	o->product.scratch = o->attention.scratch = &o->scratch;
 	OrtStatus *s = api->CreateCustomOpDomain("oreo", &o->domain);

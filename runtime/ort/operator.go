@@ -26,9 +26,9 @@ type operators struct {
 }
 
 // addOperators gives a session with these options our operators, and the weights that
-// the products among them have. The caller frees them after the session, and the
+// the products among them have; attention is its kernel, nil for none. The caller frees them after the session, and the
 // weights after that.
-func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights) (*operators, error) {
+func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights, attention unsafe.Pointer) (*operators, error) {
 	// The binding keeps the pointer in a field that it does not show.
 	field := reflect.Indirect(reflect.ValueOf(opts)).FieldByName("o")
 	if field.Kind() != reflect.Pointer || field.IsNil() {
@@ -40,7 +40,7 @@ func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights) (*operat
 		*(*unsafe.Pointer)(unsafe.Add(list, uintptr(i)*each)) = w.Kernel()
 	}
 	o := &operators{c: (*C.operators)(C.calloc(1, C.sizeof_operators)), list: list, api: (*C.table)(apiTable())}
-	if s := C.operators_add(o.c, (**C.product)(list), C.size_t(len(weights)), o.api, (*C.OrtSessionOptions)(field.UnsafePointer())); s != nil {
+	if s := C.operators_add(o.c, (**C.product)(list), C.size_t(len(weights)), (*C.attention_kernel)(attention), o.api, (*C.OrtSessionOptions)(field.UnsafePointer())); s != nil {
 		err := check(s)
 		o.free()
 		return nil, err

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "../kernel/attention.h"
 #include "../kernel/product.h"
 #include "api.h"
 
@@ -40,6 +41,7 @@ typedef struct operator {
 	size_t n_inputs, n_outputs;
 	const product *const *products;
 	size_t n_products;
+	const attention_kernel *kernel;
 	pool *scratch;
 } operator;
 
@@ -55,6 +57,8 @@ typedef struct {
 } operators;
 
 // operators_add gives a session with these options the operators, which must outlive
-// it, as must the products; operators_drop then frees what they hold.
-OrtStatus *operators_add(operators *, const product *const *products, size_t n, const table *, OrtSessionOptions *);
+// it, as must the products; operators_drop then frees what they hold. The attention's
+// kernel may be NULL where no node is one.
+OrtStatus *operators_add(
+	operators *, const product *const *products, size_t n, const attention_kernel *, const table *, OrtSessionOptions *);
 void operators_drop(operators *, const table *);

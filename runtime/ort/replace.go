@@ -23,18 +23,18 @@ import (
 // the graph with operators of ours there. The file that was exported has none of them:
 // any onnxruntime runs it.
 type ours struct {
-	file    []byte // the ONNX file, rewritten
-	weights []*kernel.Weights
-	sources []source // of the weights, which are not read yet
-	mem     []byte
-	attends bool // all attention is ours
+	file      []byte // the ONNX file, rewritten
+	weights   []*kernel.Weights
+	sources   []source // of the weights, which are not read yet
+	mem       []byte
+	attention unsafe.Pointer // its kernel; nil if it is not ours
 	*operators
 }
 
 // replace finds the nodes of g that this machine has kernels for, attention over heads
 // of dim numbers among them; nil if there are none.
 func replace(g *graph, dim int) *ours {
-	o := &ours{}
+	o := &ours{attention: kernel.Attention(dim)}
 	byName := map[string]weight{}
 	for _, w := range g.weights {
 		byName[w.name] = w
@@ -42,12 +42,11 @@ func replace(g *graph, dim int) *ours {
 	known := map[string]int{}       // products, by what they are made of
 	replaced := map[int]operation{} // by node
 	stays := map[string]bool{}
-	attention := 0
+	attends := false
 	for i, n := range g.nodes {
 		if isAttention(n) {
-			attention++
-			if kernel.Attention(dim) {
-				replaced[i] = attentionOf(n)
+			if o.attention != nil {
+				replaced[i], attends = attentionOf(n), true
 			}
 		} else if s, ok := sourceOf(n, byName); ok {
 			key := strings.Join(append([]string{n.op}, s.names...), "\n")
@@ -77,7 +76,9 @@ func replace(g *graph, dim int) *ours {
 	if len(replaced) == 0 {
 		return nil
 	}
-	o.attends = attention > 0 && kernel.Attention(dim)
+	if !attends {
+		o.attention = nil
+	}
 	o.file = g.rewrite(replaced, stays)
 	return o
 }

@@ -192,7 +192,7 @@ func (s *Session) replaced(opts *onnx.SessionOptions) (*ours, error) {
 	dir := filepath.Dir(s.path)
 	err := o.load(dir)
 	if err == nil {
-		o.operators, err = addOperators(opts, o.weights)
+		o.operators, err = addOperators(opts, o.weights, o.attention)
 	}
 	if err == nil {
 		err = opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", dir)
@@ -205,7 +205,7 @@ func (s *Session) replaced(opts *onnx.SessionOptions) (*ours, error) {
 }
 
 // attends tells whether attention is ours.
-func (s *Session) attends() bool { return s.native.ours != nil && s.native.ours.attends }
+func (s *Session) attends() bool { return s.native.ours != nil && s.native.ours.attention != nil }
 
 // explain says what to do about a graph that does not load.
 func (s *Session) explain(err error) error {
