@@ -213,6 +213,15 @@ static long list(const attention *a, const segment *g, long i, int32_t *to) {
 	return n;
 }
 
+// same is how many of n numbers x and y begin with alike. Both may be read in vectors.
+INLINE long same(const int32_t *x, const int32_t *y, long n) {
+	for (long i = 0; i < n; i += WIDTH) {
+		__mmask16 other = _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(x + i), _mm512_loadu_si512(y + i));
+		if (other && i + __builtin_ctz(other) < n) return i + __builtin_ctz(other);
+	}
+	return n;
+}
+
 static TARGET void compute(const attention *a, const unit *u, long kv, void *scratch) {
 	const long d = a->dim, group = a->heads / a->kv_heads, rows = u->n * group, room = room_of(most(a));
 	const segment *g = a->segments + u->segment;
@@ -226,10 +235,7 @@ static TARGET void compute(const attention *a, const unit *u, long kv, void *scr
 	for (long t = 0, i = u->within; t < u->n; t++, i++) {
 		for (; i == g->n; g++) i = 0;
 		n[t] = list(a, g, i, slots + t * room);
-		if (t == 0) common = n[0];
-		long same = 0;
-		while (same < common && same < n[t] && slots[same] == slots[t * room + same]) same++;
-		common = same;
+		common = t ? same(slots, slots + t * room, common < n[t] ? common : n[t]) : n[0];
 	}
 #define Q(r) (a->q + ((u->token + (r) / group) * a->heads + kv * group + (r) % group) * d)
 	for (long from = 0; from < common; from += CHUNK)

@@ -162,8 +162,9 @@ type source struct {
 	parts  []external // W, or codes, scales and zeros
 }
 
-// narrow is the fewest columns that are worth a panel.
-const narrow = 16
+// narrow is the fewest columns of y that are worth a panel, mostWide more than any model
+// has.
+const narrow, mostWide = 16, 1 << 28
 
 // sourceOf tells whether n is a product with weights of the forms that export writes.
 func sourceOf(n node, weights map[string]weight) (s source, ok bool) {
@@ -200,10 +201,10 @@ func sourceOf(n node, weights map[string]weight) (s source, ok bool) {
 		if s.turned {
 			s.shape.N, s.shape.K = s.shape.K, s.shape.N
 		}
-		return s, s.shape.N >= narrow
+		return s, s.shape.N >= narrow && s.shape.K >= 1 && max(dims[0], dims[1]) <= mostWide
 	}
 	rows, columns, block := a["N"], a["K"], a["block_size"]
-	if block < 1 || rows < narrow || columns < 1 || columns%block != 0 {
+	if block < 1 || rows < narrow || rows > mostWide || columns < 1 || columns > mostWide || columns%block != 0 || a["bits"] != 4 && a["bits"] != 8 {
 		return s, false
 	}
 	s.shape.N, s.shape.K = int(rows), int(columns)
