@@ -29,15 +29,12 @@ type Weights struct {
 
 // New returns weights that are still to be set, for which the caller has memory by way
 // of Lay; nil if this machine has no kernel for their shape. The caller ends with Free.
-func New(s Shape) *Weights { return newFor(s, 512) }
-
-// newFor is New with vectors of up to so many bits.
-func newFor(s Shape, width int) *Weights {
+func New(s Shape) *Weights {
 	if s.N < 1 || s.K < 1 {
 		return nil
 	}
 	c := (*C.product)(C.calloc(1, C.sizeof_product))
-	c.n, c.k, c.bits, c.block, c.width = C.long(s.N), C.long(s.K), C.long(s.Bits), C.long(s.Block), C.long(width)
+	c.n, c.k, c.bits, c.block = C.long(s.N), C.long(s.K), C.long(s.Bits), C.long(s.Block)
 	if C.product_init(c) == 0 {
 		C.free(unsafe.Pointer(c))
 		return nil

@@ -1,15 +1,17 @@
-// Package kernel multiplies a few rows by a large matrix of weights, which is what a
-// language model does for every token: y [M, N] = x [M, K] W^T for weights W [N, K],
-// in float32 or in blocks of 8- or 4-bit codes.
+// Package kernel is the arithmetic of a language model's pass that takes the time, for
+// processors on which it is faster than onnxruntime's: x86-64 with AVX-512, and for 8- and
+// 4-bit weights with its VNNI. Package ort puts it into a graph where there is one.
 //
-// With few rows that is reading W, so weights are laid out in the order in which they
-// are read, and fetched ahead of it: one row takes the time that memory needs. With
-// many rows it is arithmetic, and sums stay in registers. Sums of an element of y are
-// always added up in the same order: a row's answer does not depend on the rows beside
-// it.
+// Products with weights, y [M, N] = x [M, K] W^T for weights W [N, K], in float32 or in
+// blocks of codes: with few rows that is reading W, so weights are laid out in the order
+// in which they are read, in several streams, and fetched ahead; one row takes the time
+// that memory needs. With many rows it is arithmetic, and sums stay in registers.
 //
-// There are kernels for x86-64 with AVX-512, of codes with its VNNI too, and of floats
-// with AVX2. New returns nil where there is none.
+// Attention over a cache that the branches of a tree share: a token reads the slots of
+// its own path, in their order.
+//
+// Both add up a token's sums in the same order whatever is computed beside it: no bit of
+// its answer depends on the batch.
 package kernel
 
 import (

@@ -12,7 +12,6 @@ typedef struct product product;
 struct product {
 	long n, k;
 	long bits, block; // 32 bits are floats; 8 and 4 codes, in blocks that share scale and zero
-	long width;       // bits of the widest vectors that may be used
 	const char *weights;
 
 	// scratch is the bytes that arrange writes for m rows.
@@ -31,6 +30,6 @@ struct product {
 	size_t sides, side, apart, part, bytes;
 };
 
-// product_init chooses the kernel for n, k, bits, block and width, and returns 0 if this
-// processor has none.
+// product_init chooses the kernel for n, k, bits and block, and returns 0 if this processor
+// has none.
 int product_init(product *p);

@@ -10,12 +10,12 @@ import (
 // heights are numbers of rows around the heights of tiles.
 var heights = []int{1, 2, 5, 6, 7, 9, 10, 18, 19, 25, 28, 61}
 
-// filled returns weights of shape s for vectors of up to width bits, which fill sets.
-func filled(t *testing.T, s Shape, width int, fill func(*Weights)) *Weights {
+// filled returns weights of shape s, which fill sets.
+func filled(t *testing.T, s Shape, fill func(*Weights)) *Weights {
 	t.Helper()
-	w := newFor(s, width)
+	w := New(s)
 	if w == nil {
-		t.Skipf("no kernel for %d-bit weights with vectors of %d bits on this machine", s.Bits, width)
+		t.Skipf("no kernel for weights of %d bits on this machine", s.Bits)
 	}
 	t.Cleanup(w.Free)
 	w.Lay(memory(t, w.Bytes()))
@@ -58,30 +58,28 @@ func dot(a, b []float32, stride int) (sum float64) {
 }
 
 func TestFloats(t *testing.T) {
-	for _, width := range []int{512, 256} {
-		for _, s := range []Shape{{N: 16, K: 1}, {N: 48, K: 8}, {N: 50, K: 7}, {N: 97, K: 64}, {N: 33, K: 576}, {N: 20, K: 9001}} {
-			s.Bits = 32
-			t.Run(fmt.Sprintf("%d bits, %dx%d", width, s.N, s.K), func(t *testing.T) {
-				rng := rand.New(rand.NewPCG(1, 2))
-				data := normal(rng, s.N*s.K) // W, or W^T
-				rows := filled(t, s, width, func(w *Weights) {
-					cut := s.N / 3
-					w.SetRows(cut, data[cut*s.K:])
-					w.SetRows(0, data[:cut*s.K])
-				})
-				turned := filled(t, s, width, func(w *Weights) {
-					cut := s.K / 3
-					w.SetColumns(cut, data[cut*s.N:])
-					w.SetColumns(0, data[:cut*s.N])
-				})
-				for _, m := range heights {
-					x := normal(rng, m*s.K)
-					tolerance := 1e-6 + 3e-7*float64(s.K)
-					alike(t, rows, x, func(r, n int) float64 { return dot(x[r*s.K:(r+1)*s.K], data[n*s.K:], 1) }, tolerance)
-					alike(t, turned, x, func(r, n int) float64 { return dot(x[r*s.K:(r+1)*s.K], data[n:], s.N) }, tolerance)
-				}
+	for _, s := range []Shape{{N: 16, K: 1}, {N: 48, K: 8}, {N: 50, K: 7}, {N: 97, K: 64}, {N: 33, K: 576}, {N: 20, K: 9001}} {
+		s.Bits = 32
+		t.Run(fmt.Sprintf("%dx%d", s.N, s.K), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			data := normal(rng, s.N*s.K) // W, or W^T
+			rows := filled(t, s, func(w *Weights) {
+				cut := s.N / 3
+				w.SetRows(cut, data[cut*s.K:])
+				w.SetRows(0, data[:cut*s.K])
 			})
-		}
+			turned := filled(t, s, func(w *Weights) {
+				cut := s.K / 3
+				w.SetColumns(cut, data[cut*s.N:])
+				w.SetColumns(0, data[:cut*s.N])
+			})
+			for _, m := range heights {
+				x := normal(rng, m*s.K)
+				tolerance := 1e-6 + 3e-7*float64(s.K)
+				alike(t, rows, x, func(r, n int) float64 { return dot(x[r*s.K:(r+1)*s.K], data[n*s.K:], 1) }, tolerance)
+				alike(t, turned, x, func(r, n int) float64 { return dot(x[r*s.K:(r+1)*s.K], data[n:], s.N) }, tolerance)
+			}
+		})
 	}
 }
 
@@ -124,7 +122,7 @@ func TestCodes(t *testing.T) {
 					data[n*s.K+k] = scales[n*blocks+b] * (float32(code(codes, n*s.K+k, s.Bits)) - float32(zero))
 				}
 			}
-			w := filled(t, s, 512, func(w *Weights) {
+			w := filled(t, s, func(w *Weights) {
 				cut := s.N / 3
 				w.SetCodes(cut, codes[cut*len(codes)/s.N:], scales[cut*blocks:], zeros[cut*len(zeros)/s.N:])
 				w.SetCodes(0, codes[:cut*len(codes)/s.N], scales, zeros)
@@ -144,7 +142,7 @@ func TestCodes(t *testing.T) {
 func TestDamage(t *testing.T) {
 	for _, s := range []Shape{{N: 16, K: 64, Bits: 32}, {N: 16, K: 64, Bits: 8, Block: 64}, {N: 16, K: 64, Bits: 4, Block: 32}} {
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1))} {
-			w := filled(t, s, 512, func(w *Weights) {
+			w := filled(t, s, func(w *Weights) {
 				switch s.Bits {
 				case 32:
 					w.SetRows(0, normal(rand.New(rand.NewPCG(5, 6)), s.N*s.K))
