@@ -8,6 +8,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/oreo-go/oreo/cmd/internal/cli"
+	"github.com/oreo-go/oreo/runtime/kernel"
 	"github.com/oreo-go/oreo/runtime/ort"
 )
 
@@ -29,6 +30,11 @@ func doctorCommand() *urfave.Command {
 				return err
 			}
 			fmt.Fprintf(w, "onnxruntime  %s (%s or newer is needed): %s\n", info.Version, ort.MinVersion, info.Path)
+			if have := kernel.Have(); have != "" {
+				fmt.Fprintf(w, "own kernels  %s\n", have)
+			} else {
+				fmt.Fprintln(w, "own kernels  none for this processor (they want AVX-512): onnxruntime computes all")
+			}
 			if info.CUDA != nil {
 				fmt.Fprintf(w, "CUDA         no: %v\n", info.CUDA)
 			} else {

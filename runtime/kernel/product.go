@@ -17,7 +17,26 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 )
+
+// Have says what this machine has kernels for, "" if for nothing.
+func Have() string {
+	var have []string
+	for _, k := range []struct {
+		name  string
+		shape Shape
+	}{{"float32", Shape{N: 1, K: 64, Bits: 32}}, {"8-bit", Shape{N: 1, K: 64, Bits: 8, Block: 64}}, {"4-bit", Shape{N: 1, K: 64, Bits: 4, Block: 32}}} {
+		if w := New(k.shape); w != nil {
+			w.Free()
+			have = append(have, k.name+" products")
+		}
+	}
+	if Attention(64) != nil {
+		have = append(have, "attention")
+	}
+	return strings.Join(have, ", ")
+}
 
 // Shape is that of weights W [N, K].
 type Shape struct {

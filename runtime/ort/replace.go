@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/oreo-go/oreo/runtime/kernel"
+	"github.com/oreo-go/oreo/runtime/manifest"
 )
 
 // ours is what package kernel computes of a graph in onnxruntime's place, faster, and
@@ -34,53 +36,57 @@ type ours struct {
 // replace finds the nodes of g that this machine has kernels for, attention over heads
 // of dim numbers among them; nil if there are none.
 func replace(g *graph, dim int) *ours {
-	o := &ours{attention: kernel.Attention(dim)}
+	o := &ours{}
+	if g.attends() {
+		o.attention = kernel.Attention(dim)
+	}
 	byName := map[string]weight{}
 	for _, w := range g.weights {
 		byName[w.name] = w
 	}
-	known := map[string]int{}       // products, by what they are made of
+	numbers := map[string]int{}     // of products, by what they are made of
 	replaced := map[int]operation{} // by node
 	stays := map[string]bool{}
-	attends := false
 	for i, n := range g.nodes {
-		if isAttention(n) {
-			if o.attention != nil {
-				replaced[i], attends = attentionOf(n), true
-			}
-		} else if s, ok := sourceOf(n, byName); ok {
-			key := strings.Join(append([]string{n.op}, s.names...), "\n")
-			at, has := known[key]
-			if w := (*kernel.Weights)(nil); !has {
-				if w = kernel.New(s.shape); w != nil {
-					at, has = len(o.weights), true
-					known[key] = at
-					o.weights, o.sources = append(o.weights, w), append(o.sources, s)
-				}
-			}
-			if has {
-				replaced[i] = productOf(n, at)
-			}
+		inputs := n.inputs
+		if o.attention != nil && n.op == attentionOp {
+			replaced[i] = attentionOf(n)
+		} else if number, ok := o.product(n, byName, numbers); ok {
+			replaced[i] = productOf(n, number)
 		}
-		if _, ok := replaced[i]; !ok {
-			for _, name := range n.inputs {
-				stays[name] = true
-			}
+		if r, ok := replaced[i]; ok {
+			inputs = r.inputs
 		}
-	}
-	for _, r := range replaced {
-		for _, name := range r.inputs {
+		for _, name := range inputs {
 			stays[name] = true
 		}
 	}
 	if len(replaced) == 0 {
 		return nil
 	}
-	if !attends {
-		o.attention = nil
-	}
 	o.file = g.rewrite(replaced, stays)
 	return o
+}
+
+// product is the number of the product that n is, a new one if there was none of the
+// same weights; false if it is none that there is a kernel for.
+func (o *ours) product(n node, weights map[string]weight, numbers map[string]int) (number int, ok bool) {
+	s, ok := sourceOf(n, weights)
+	if !ok {
+		return 0, false
+	}
+	key := strings.Join(append([]string{n.op}, s.names...), "\n")
+	if number, ok = numbers[key]; ok {
+		return number, true
+	}
+	w := kernel.New(s.shape)
+	if w == nil {
+		return 0, false
+	}
+	number = len(o.weights)
+	numbers[key] = number
+	o.weights, o.sources = append(o.weights, w), append(o.sources, s)
+	return number, true
 }
 
 // operation is a node of ours.
@@ -90,15 +96,30 @@ type operation struct {
 	adds   []byte // an attribute that the node has besides those it replaces; nil for none
 }
 
-// isAttention tells whether n is GroupQueryAttention in the form that export writes.
-func isAttention(n node) bool {
-	a := n.attributes
-	return n.op == "GroupQueryAttention" && len(n.inputs) == 11 && n.inputs[1] == "" && n.inputs[2] == "" && len(n.outputs) == 3 &&
-		len(a) == 4 && a["num_heads"] > 0 && a["kv_num_heads"] > 0 && a["do_rotary"] == 1
+const attentionOp = "GroupQueryAttention"
+
+// attends tells whether the graph has attention, and all of it in the form that export
+// writes: what it reads of lengths is a plan if it is ours.
+func (g *graph) attends() bool {
+	some := false
+	for _, n := range g.nodes {
+		in, a := n.inputs, n.attributes
+		switch {
+		case n.op == attentionOp:
+			if len(in) != 11 || in[1] != "" || in[2] != "" || in[5] != manifest.SeqLensK || in[9] != manifest.PositionIDs || len(n.outputs) != 3 ||
+				len(a) != 4 || a["num_heads"] < 1 || a["kv_num_heads"] < 1 || a["do_rotary"] != 1 {
+				return false
+			}
+			some = true
+		case slices.Contains(in, manifest.SeqLensK):
+			return false
+		}
+	}
+	return some
 }
 
 // attentionOf is n as attention of ours: of its inputs, the length of rows becomes a
-// plan (see Session.plan), and what was empty, the total length and the bias go.
+// plan (see Session.segments), and what was empty, the total length and the bias go.
 func attentionOf(n node) operation {
 	in := n.inputs
 	return operation{op: "Attention", inputs: []string{in[0], in[3], in[4], in[5], in[7], in[8], in[9]}}

@@ -85,8 +85,6 @@ func TestReplace(t *testing.T) {
 		{"deep", nodeBytes("deep", "MatMulNBits", "com.microsoft", []string{"x", "codes", "scales", "zeros"}, changed(nbits, "K", 1<<60)), ""},
 		{"bits", nodeBytes("bits", "MatMulNBits", "com.microsoft", []string{"x", "codes", "scales", "zeros"}, changed(nbits, "bits", 2)), ""},
 		{"exact", nodeBytes("exact", "MatMulNBits", "com.microsoft", []string{"x", "codes", "scales", "zeros"}, changed(nbits, "accuracy_level", 0)), ""},
-		{"unturned", nodeBytes("unturned", "GroupQueryAttention", "com.microsoft", attentionInputs, changed(attention, "do_rotary", 0)), ""},
-		{"windowed", nodeBytes("windowed", "GroupQueryAttention", "com.microsoft", attentionInputs, changed(attention, "local_window_size", 7)), ""},
 	}
 	var all [][]byte
 	for _, n := range nodes {
@@ -144,6 +142,37 @@ func TestReplace(t *testing.T) {
 	}
 	if want := "table narrow codes scales zeros short left"; strings.Join(names, " ") != want { // of codes others are left
 		t.Errorf("weights %v, want %s", names, want)
+	}
+}
+
+// Attention is replaced all together or not at all: it reads one plan, or lengths.
+func TestReplaceAllAttention(t *testing.T) {
+	if kernel.Attention(64) == nil {
+		t.Skip("this machine has no kernels")
+	}
+	attention := map[string]int64{"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1, "scale": 0}
+	good := nodeBytes("good", "GroupQueryAttention", "com.microsoft", attentionInputs, attention)
+	unturned := map[string]int64{"num_heads": 4, "kv_num_heads": 2, "do_rotary": 0, "scale": 0}
+	windowed := map[string]int64{"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1, "scale": 0, "local_window_size": 7}
+	otherLengths := slices.Clone(attentionInputs)
+	otherLengths[5] = "lengths"
+	for name, other := range map[string][]byte{
+		"unturned":      nodeBytes("other", "GroupQueryAttention", "com.microsoft", attentionInputs, unturned),
+		"windowed":      nodeBytes("other", "GroupQueryAttention", "com.microsoft", attentionInputs, windowed),
+		"other lengths": nodeBytes("other", "GroupQueryAttention", "com.microsoft", otherLengths, attention),
+		"short":         nodeBytes("other", "GroupQueryAttention", "com.microsoft", attentionInputs[:7], attention),
+		"another use":   nodeBytes("other", "Cast", "", []string{"seqlens_k"}, nil),
+	} {
+		for _, dim := range []int{64, 24} {
+			g := &graph{file: message(7, good, other)}
+			if err := g.model(g.file); err != nil {
+				t.Fatal(err)
+			}
+			if o := replace(g, dim); o != nil {
+				t.Errorf("%s, heads of %d: replaced", name, dim)
+				o.free()
+			}
+		}
 	}
 }
 

@@ -182,7 +182,7 @@ func (s *Session) loadNative() error {
 // replaced is what we compute of the graph, ready for a session with these options;
 // nil for nothing.
 func (s *Session) replaced(opts *onnx.SessionOptions) (*ours, error) {
-	if s.device.cuda || s.opt.Plain {
+	if s.device.cuda || s.opt.Plain || s.layout.kvElem != elemFloat32 {
 		return nil, nil
 	}
 	o := replace(s.graph, s.layout.kv.Dim)
@@ -322,6 +322,9 @@ func (s *Session) unload() (err error) {
 func (s *Session) Forward(b *engine.Batch) ([]float32, error) {
 	if s.layout.grouped() && !s.attends() && b.B > 1 && b.S > 1 && slices.Max(b.Write) > 0 {
 		return s.rowByRow(b)
+	}
+	if ours := s.attends(); ours && b.Bias != nil || !ours && b.Segments != nil {
+		return nil, errors.New("ort: segments are for our attention, masks for onnxruntime's")
 	}
 	s.inputs, s.outputs = s.inputs[:0], s.outputs[:0]
 	out := b.Out
