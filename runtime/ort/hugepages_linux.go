@@ -119,7 +119,6 @@ static allocator *host_allocator(const void *info) {
 import "C"
 
 import (
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -127,15 +126,13 @@ import (
 	onnx "github.com/yalue/onnxruntime_go"
 )
 
-// hugeMemory returns zeroed memory in huge pages if there are any. unix.Munmap gives it
-// back.
-func hugeMemory(bytes int) ([]byte, error) {
-	b, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-	if err != nil {
-		return nil, fmt.Errorf("no memory for %d bytes of weights: %w", bytes, err)
+// hugeMapped is mapped memory in huge pages, if there are any.
+func hugeMapped(bytes int) ([]byte, error) {
+	b, err := mapped(bytes)
+	if err == nil {
+		_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // where that is refused, it is right and slower
 	}
-	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // where that is refused, it is right and slower
-	return b, nil
+	return b, err
 }
 
 // useHugePages gives the environment an allocator of ours, for sessions that ask for

@@ -29,17 +29,22 @@ func (cMemory) Alloc(bytes int) ([]byte, error) {
 	case bytes == 0:
 		return nil, nil
 	case bytes >= muchMemory:
-		b, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-		if err != nil {
-			return nil, fmt.Errorf("no memory for %d bytes: %w", bytes, err)
-		}
-		return b, nil
+		return mapped(bytes)
 	}
 	p := C.calloc(1, C.size_t(bytes))
 	if p == nil {
 		return nil, fmt.Errorf("no memory for %d bytes", bytes)
 	}
 	return unsafe.Slice((*byte)(p), bytes), nil
+}
+
+// mapped is zeroed memory of the kernel's, which unix.Munmap gives back.
+func mapped(bytes int) ([]byte, error) {
+	b, err := unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("no memory for %d bytes: %w", bytes, err)
+	}
+	return b, nil
 }
 
 // Free gives memory of Alloc back.

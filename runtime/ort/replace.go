@@ -272,7 +272,7 @@ func (o *ours) load(dir string) (err error) {
 	if total == 0 {
 		return nil
 	}
-	if o.mem, err = hugeMemory(total); err != nil {
+	if o.mem, err = hugeMapped(total); err != nil {
 		return err
 	}
 	var group errgroup.Group
@@ -344,6 +344,6 @@ func (o *ours) free() {
 		w.Free()
 	}
 	if o.mem != nil {
-		_ = unix.Munmap(o.mem) // it was mapped by hugeMemory
+		_ = unix.Munmap(o.mem) // it was mapped alone
 	}
 }
