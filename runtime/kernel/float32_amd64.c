@@ -28,22 +28,32 @@ INLINE void step(const int rows, const int lines, const int soon, __m512 sum[][V
 	}
 }
 
+// CHAIN is how many products are added up one after the other; their sums are then added
+// to those before them. So rounding errors do not grow with k, but with k / CHAIN.
+enum { CHAIN = 128 };
+
 // tile adds k steps to a tile of y, whose rows are stride floats apart, or begins it; its
 // rows of x lie as [k][rows].
 INLINE void tile(const int rows, const int lines, const int soon, const float *x, const char *w, size_t apart, float *y, long stride,
 	long k, int begin, const char *later) {
-	__m512 sum[ROWS][VECTORS];
-	_Pragma("GCC unroll 9") for (int r = 0; r < rows; r++)
-		_Pragma("GCC unroll 3") for (int v = 0; v < VECTORS; v++)
-			sum[r][v] = begin ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * stride + v * WIDTH);
-	for (; k >= STREAMS; k -= STREAMS) {
-		_Pragma("GCC unroll 8") for (int s = 0; s < STREAMS; s++)
-			step(rows, lines, soon, sum, x + s * rows, w + s * apart, later + s * apart);
-		x += STREAMS * rows, w += 4 * COLUMNS, later += 64 * lines;
+	for (; k > 0; k -= CHAIN, begin = 0) {
+		__m512 sum[ROWS][VECTORS];
+		_Pragma("GCC unroll 9") for (int r = 0; r < rows; r++)
+			_Pragma("GCC unroll 3") for (int v = 0; v < VECTORS; v++) sum[r][v] = _mm512_setzero_ps();
+		long left = k < CHAIN ? k : CHAIN;
+		for (; left >= STREAMS; left -= STREAMS) {
+			_Pragma("GCC unroll 8") for (int s = 0; s < STREAMS; s++)
+				step(rows, lines, soon, sum, x + s * rows, w + s * apart, later + s * apart);
+			x += STREAMS * rows, w += 4 * COLUMNS, later += 64 * lines;
+		}
+		for (; left > 0; left--, x += rows, w += apart) step(rows, 0, 0, sum, x, w, later);
+		_Pragma("GCC unroll 9") for (int r = 0; r < rows; r++) {
+			_Pragma("GCC unroll 3") for (int v = 0; v < VECTORS; v++) {
+				float *at = y + r * stride + v * WIDTH;
+				_mm512_storeu_ps(at, begin ? sum[r][v] : _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]));
+			}
+		}
 	}
-	for (; k > 0; k--, x += rows, w += apart) step(rows, 0, 0, sum, x, w, later);
-	_Pragma("GCC unroll 9") for (int r = 0; r < rows; r++)
-		_Pragma("GCC unroll 3") for (int v = 0; v < VECTORS; v++) _mm512_storeu_ps(y + r * stride + v * WIDTH, sum[r][v]);
 }
 
 // Weights that a block of rows alone reads next are fetched while it reads these; those
