@@ -32,6 +32,7 @@ typedef struct {
 	const segment *segments;  // of all s tokens, in order
 	const int32_t *slots;     // of their paths, ascending
 	long n_segments, n_slots;
+	long longest;             // the most slots that a token sees
 	const float *cos, *sin;   // [position, dim / 2]
 	const int64_t *positions; // [s]
 	float *q;                 // [s, heads, dim]: room for the queries, turned

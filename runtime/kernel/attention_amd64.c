@@ -187,17 +187,10 @@ static TARGET float exponents(float *p, long n) {
 // room_of is the room for a list of n slots, or their scores, that is read in vectors.
 static long room_of(long n) { return (n + 2 * WIDTH) / WIDTH * WIDTH; }
 
-static long most(const attention *a) {
-	long n = 0;
-	for (long g = 0; g < a->n_segments; g++)
-		if (a->segments[g].path + a->segments[g].n > n) n = a->segments[g].path + a->segments[g].n;
-	return n;
-}
-
 // A unit has a list of slots for each token, scores and y for each row of queries, and
 // the sums of the scores.
 static size_t scratch_size(const attention *a) {
-	const long rows = TOKENS * (a->heads / a->kv_heads), room = room_of(most(a));
+	const long rows = TOKENS * (a->heads / a->kv_heads), room = room_of(a->longest);
 	return sizeof(int32_t) * room * TOKENS + sizeof(float) * rows * (room + a->dim + 1);
 }
 
@@ -223,7 +216,7 @@ INLINE long same(const int32_t *x, const int32_t *y, long n) {
 }
 
 static TARGET void compute(const attention *a, const unit *u, long kv, void *scratch) {
-	const long d = a->dim, group = a->heads / a->kv_heads, rows = u->n * group, room = room_of(most(a));
+	const long d = a->dim, group = a->heads / a->kv_heads, rows = u->n * group, room = room_of(a->longest);
 	const segment *g = a->segments + u->segment;
 	const float *keys = a->keys + (g->row * a->kv_heads + kv) * a->room * (size_t)d;
 	const float *values = a->values + (g->row * a->kv_heads + kv) * a->room * (size_t)d;

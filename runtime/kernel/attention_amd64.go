@@ -57,12 +57,16 @@ func (l layer) attend() []float32 {
 	pin.Pin(&l.segments[0])
 	pin.Pin(&slots[0])
 	pin.Pin(&l.positions[0])
+	longest := int32(0)
+	for _, g := range l.segments {
+		longest = max(longest, g.path+g.n)
+	}
 	a := C.attention{
 		s: C.long(s), rows: C.long(len(l.keys) / (l.kvHeads * l.room * l.dim)), room: C.long(l.room),
 		heads: C.long(l.heads), kv_heads: C.long(l.kvHeads), dim: C.long(l.dim), scale: C.float(l.scale),
 		qkv: floats(l.qkv), keys: floats(l.keys), values: floats(l.values),
 		segments: (*C.segment)(unsafe.Pointer(&l.segments[0])), n_segments: C.long(len(l.segments)),
-		slots: (*C.int32_t)(&slots[0]), n_slots: C.long(len(l.slots)),
+		slots: (*C.int32_t)(&slots[0]), n_slots: C.long(len(l.slots)), longest: C.long(longest),
 		cos: floats(l.cos), sin: floats(l.sin), positions: (*C.int64_t)(&l.positions[0]),
 		q: floats(q), y: floats(y),
 	}

@@ -169,7 +169,7 @@ static TARGET void panels(const product *p, long m, const char *rows, float *y, 
 }
 
 int product_codes(product *p) {
-	int known = p->k % p->block == 0 && ((p->bits == 8 && (p->block == 32 || p->block == 64)) || (p->bits == 4 && p->block == 32));
+	int known = ((p->bits == 8 && (p->block == 32 || p->block == 64)) || (p->bits == 4 && p->block == 32)) && p->k % p->block == 0;
 	if (!known || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512vnni"))
 		return 0;
 	p->scratch = scratch, p->arrange = arrange, p->panels = panels;

@@ -138,6 +138,19 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// A shape that no kernel is for is refused, whatever it holds.
+func TestOtherShapes(t *testing.T) {
+	for _, s := range []Shape{
+		{}, {N: 16, K: 64}, {N: 16, K: 64, Bits: 8}, {N: 16, K: 64, Bits: 4, Block: -32}, {N: 16, K: 64, Bits: 4, Block: 64},
+		{N: 16, K: 65, Bits: 8, Block: 64}, {N: 16, K: 64, Bits: 16, Block: 32}, {N: 0, K: 64, Bits: 32}, {N: 16, K: -1, Bits: 32},
+	} {
+		if w := New(s); w != nil {
+			t.Errorf("%+v: a kernel of %d bytes", s, w.Bytes())
+			w.Free()
+		}
+	}
+}
+
 // TestDamage gives rows a number that is none: it must not get lost.
 func TestDamage(t *testing.T) {
 	for _, s := range []Shape{{N: 16, K: 64, Bits: 32}, {N: 16, K: 64, Bits: 8, Block: 64}, {N: 16, K: 64, Bits: 4, Block: 32}} {

@@ -146,20 +146,11 @@ type call struct {
 }
 
 func newCall(s *onnx.DynamicAdvancedSession, inputs, outputs []string) (*call, error) {
-	// The binding keeps the pointer in a field that it does not show.
-	field := reflect.Indirect(reflect.ValueOf(s))
-	for _, name := range []string{"s", "ortSession"} {
-		if field.Kind() == reflect.Struct {
-			field = reflect.Indirect(field).FieldByName(name)
-		}
-		if field.Kind() != reflect.Pointer || field.IsNil() {
-			return nil, fmt.Errorf("onnxruntime_go has no field %q where its version 1.27 has it", name)
-		}
-		if name != "ortSession" {
-			field = field.Elem()
-		}
+	session, err := hidden(s, "s", "ortSession")
+	if err != nil {
+		return nil, err
 	}
-	c := &call{session: (*C.OrtSession)(field.UnsafePointer())}
+	c := &call{session: (*C.OrtSession)(session)}
 	for _, name := range inputs {
 		c.inputs = append(c.inputs, C.CString(name))
 	}
@@ -167,6 +158,21 @@ func newCall(s *onnx.DynamicAdvancedSession, inputs, outputs []string) (*call, e
 		c.outputs = append(c.outputs, C.CString(name))
 	}
 	return c, nil
+}
+
+// hidden is a pointer that the binding keeps where it does not show it: in the last of
+// these fields, each of what the one before points to.
+func hidden(of any, fields ...string) (unsafe.Pointer, error) {
+	field := reflect.ValueOf(of)
+	for _, name := range fields {
+		if field = reflect.Indirect(field); field.Kind() == reflect.Struct {
+			field = field.FieldByName(name)
+		}
+		if field.Kind() != reflect.Pointer || field.IsNil() {
+			return nil, fmt.Errorf("onnxruntime_go has no field %q where its version 1.27 has it", name)
+		}
+	}
+	return field.UnsafePointer(), nil
 }
 
 // run runs a pass on a value for each name.

@@ -178,6 +178,7 @@ static const char *read_plan(attention *a, const tensor *plan) {
 		if (g->row < 0 || g->row >= a->rows || g->n < 1 || g->write < 0 || g->write > a->room - g->n) return "a segment lies outside the cache";
 		if (g->path < 0 || g->path > g->write || g->at < -1 || (g->at >= 0 && g->at > a->n_slots - g->path)) return "a segment has a path that is not there";
 		tokens += g->n;
+		if (g->path + g->n > a->longest) a->longest = g->path + g->n;
 	}
 	for (long i = 0; i < a->n_slots; i++)
 		if (a->slots[i] < 0 || a->slots[i] >= a->room) return "a path leads outside the cache";
@@ -201,6 +202,7 @@ typedef struct {
 	const attention_kernel *kernel;
 	const attention *attention;
 	const unit *units;
+	size_t size; // of a unit's scratch
 	pool *scratch;
 	atomic_int failed;
 } attention_pass;
@@ -208,7 +210,7 @@ typedef struct {
 static void attention_part(void *user, size_t i) {
 	attention_pass *p = user;
 	const long kv_heads = p->attention->kv_heads;
-	piece *m = take(p->scratch, p->kernel->scratch(p->attention));
+	piece *m = take(p->scratch, p->size);
 	if (!m) {
 		p->failed = 1;
 		return;
@@ -250,7 +252,7 @@ static OrtStatus *run_attention(void *user, OrtKernelContext *ctx) {
 	a.q = (float *)m->data;
 	unit *units = (unit *)(a.q + y.n);
 	node->kernel->turn(&a);
-	attention_pass all = {.kernel = node->kernel, .attention = &a, .units = units, .scratch = node->scratch};
+	attention_pass all = {.kernel = node->kernel, .attention = &a, .units = units, .size = node->kernel->scratch(&a), .scratch = node->scratch};
 	s = api->KernelContext_ParallelFor(ctx, attention_part, node->kernel->units(&a, units) * a.kv_heads, 0, &all);
 	give(node->scratch, m);
 	if (!s && all.failed) s = api->CreateStatus(no_memory, "no memory for the scores");

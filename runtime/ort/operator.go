@@ -9,8 +9,6 @@ package ort
 import "C"
 
 import (
-	"fmt"
-	"reflect"
 	"unsafe"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -26,13 +24,12 @@ type operators struct {
 }
 
 // addOperators gives a session with these options our operators, and the weights that
-// the products among them have; attention is its kernel, nil for none. The caller frees them after the session, and the
-// weights after that.
+// the products among them have; attention is its kernel, nil for none. The caller frees
+// them after the session, and the weights after that.
 func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights, attention unsafe.Pointer) (*operators, error) {
-	// The binding keeps the pointer in a field that it does not show.
-	field := reflect.Indirect(reflect.ValueOf(opts)).FieldByName("o")
-	if field.Kind() != reflect.Pointer || field.IsNil() {
-		return nil, fmt.Errorf("onnxruntime_go has no field %q where its version 1.27 has it", "o")
+	options, err := hidden(opts, "o")
+	if err != nil {
+		return nil, err
 	}
 	each := unsafe.Sizeof(uintptr(0))
 	list := C.malloc(C.size_t(uintptr(1+len(weights)) * each))
@@ -40,10 +37,9 @@ func addOperators(opts *onnx.SessionOptions, weights []*kernel.Weights, attentio
 		*(*unsafe.Pointer)(unsafe.Add(list, uintptr(i)*each)) = w.Kernel()
 	}
 	o := &operators{c: (*C.operators)(C.calloc(1, C.sizeof_operators)), list: list, api: (*C.table)(apiTable())}
-	if s := C.operators_add(o.c, (**C.product)(list), C.size_t(len(weights)), (*C.attention_kernel)(attention), o.api, (*C.OrtSessionOptions)(field.UnsafePointer())); s != nil {
-		err := check(s)
+	if s := C.operators_add(o.c, (**C.product)(list), C.size_t(len(weights)), (*C.attention_kernel)(attention), o.api, (*C.OrtSessionOptions)(options)); s != nil {
 		o.free()
-		return nil, err
+		return nil, check(s)
 	}
 	return o, nil
 }
